@@ -1,0 +1,1 @@
+"""Rotary embedding and attention: the kernels."""

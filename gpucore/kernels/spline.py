@@ -1,0 +1,1 @@
+"""B-spline basis and the KAN layer: the kernels."""

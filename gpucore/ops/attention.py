@@ -1,0 +1,3 @@
+"""Rotary embedding and attention: the operations."""
+
+__all__: list[str] = []

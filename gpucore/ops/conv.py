@@ -1,0 +1,3 @@
+"""Convolution and pooling: the operations."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Matrix products: the operations."""
+
+__all__: list[str] = []

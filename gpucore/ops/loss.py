@@ -1,0 +1,3 @@
+"""Losses: the operations."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Softmax and normalisations: the operations."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Optimizer updates and gradient clipping: the operations."""
+
+__all__: list[str] = []

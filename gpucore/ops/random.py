@@ -1,0 +1,3 @@
+"""Counter-based random numbers: the operations."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Reductions along axes: the operations."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Moving elements: permute, slice, concat, gather, scatter: the operations."""
+
+__all__: list[str] = []

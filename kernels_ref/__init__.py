@@ -1,0 +1,1 @@
+"""What each shader must compute, in NumPy alone: written from the formula, exact in float64."""

@@ -1,0 +1,1 @@
+"""Moving elements: permute, slice, concat, gather, scatter."""
