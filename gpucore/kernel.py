@@ -144,7 +144,8 @@ class Kernel:
         for t in inputs:
             if t is not None and t.device is not device:
                 raise DeviceMismatchError(
-                    f"{self.name}: {t.describe()} is on {t.device.name!r} and another input on {device.name!r}; move one with device.tensor(...)"
+                    f"{self.name}: {t.describe()} is on {t.device.name!r} and another input on {device.name!r}; "
+                    "move one with device.tensor(...)"
                 )
         results = device.run(self, inputs, options)
         return results[0] if len(results) == 1 else (results or None)
@@ -174,7 +175,9 @@ class Kernel:
                 if wanted is None:
                     scalar = next((s for s in _BY_WGSL if s in types.get(name, "")), None)
                     if scalar is None:
-                        raise KernelDeclarationError(f"{self.name}: {self.shader.name}.wgsl has no binding {name} of a known type; give dtypes=")
+                        raise KernelDeclarationError(
+                            f"{self.name}: {self.shader.name}.wgsl has no binding {name} of a known type; give dtypes="
+                        )
                     wanted = _BY_WGSL[scalar]
                 allowed[name] = tuple(as_dtype(d) for d in wanted)
             self._allowed = allowed
@@ -221,7 +224,7 @@ class Kernel:
 def _out_size(inputs: Sequence[Any], launch: Launch) -> int:
     if launch.outputs:
         return sum(prod(o.shape) for o in launch.outputs.values())
-    return next(t.size for t in inputs if t is not None)
+    return int(next(t.size for t in inputs if t is not None))
 
 
 def kernel(

@@ -60,7 +60,9 @@ class VramLimit:
             raise ConfigError(f"vram_limit: {self.spec!r} is outside 0% to 100%")
         if total is None or total not in _PLAUSIBLE:
             said = "no total" if total is None else f"{format_bytes(total)}"
-            raise ConfigError(f"vram_limit: {self.spec!r} means nothing here, the driver reports {said} of memory; give bytes, as in '8GiB'")
+            raise ConfigError(
+                f"vram_limit: {self.spec!r} means nothing here, the driver reports {said} of memory; give bytes, as in '8GiB'"
+            )
         return int(total * percent / 100)
 
 
@@ -165,7 +167,8 @@ class MemoryPool:
     def _allocate(self, size: int, nbytes: int, what: Callable[[], str]) -> Block:
         if nbytes > self._max_buffer:
             raise OutOfVramError(
-                f"{what()} needs {format_bytes(nbytes)}, more than the {format_bytes(self._max_buffer)} that this adapter allows in one buffer"
+                f"{what()} needs {format_bytes(nbytes)}, more than the {format_bytes(self._max_buffer)} "
+                "that this adapter allows in one buffer"
             )
         self.reserve(size, nbytes, what)
         try:

@@ -67,7 +67,8 @@ class Pipeline:
             recorded = self._recorded[key] = self._record(target, inputs)
             if len(self._recorded) == MANY_SHAPES:
                 warnings.warn(
-                    f"Pipeline {self.name}: recorded for {MANY_SHAPES} different shapes; each holds its own memory, pad the inputs to fewer shapes",
+                    f"Pipeline {self.name}: recorded for {MANY_SHAPES} different shapes; each holds its own memory, "
+                    "pad the inputs to fewer shapes",
                     RuntimeWarning, stacklevel=2,
                 )  # fmt: skip
         results = [target._empty(t.shape, t.dtype, "") for t in recorded.outputs]
@@ -97,7 +98,8 @@ class Pipeline:
         for t in held:
             if id(t.storage) in recording.written:
                 raise RecordingError(
-                    f"Pipeline {self.name}: changes its input {t.describe()} in place, which the caller would not see; capture the tensor instead"
+                    f"Pipeline {self.name}: changes its input {t.describe()} in place, which the caller would not see; "
+                    "capture the tensor instead"
                 )
         outputs = [] if result is None else list(result) if isinstance(result, tuple | list) else [result]
         for t in outputs:

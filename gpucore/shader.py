@@ -54,7 +54,7 @@ class Field(NamedTuple):
     name: str
     offset: int
     format: str
-    count: int
+    lanes: int
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ class Shader:
             differ = sorted(set(names) ^ set(values))
             raise KernelDeclarationError(f"{self.name}.wgsl: Params has {names}, the launch gave {sorted(values)}; differ in {differ}")
         block = bytearray(self.params_size)
-        for name, offset, fmt, count in self.params:
-            value = values[name] if count > 1 else (values[name],)
-            struct.pack_into(f"<{count}{fmt}", block, offset, *value)
+        for name, offset, fmt, lanes in self.params:
+            value = values[name] if lanes > 1 else (values[name],)
+            struct.pack_into(f"<{lanes}{fmt}", block, offset, *value)
         return bytes(block)
 
 

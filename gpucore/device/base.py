@@ -56,7 +56,7 @@ class Device(ABC):
             dtype = values.dtype if dtype is None else dtype
             values = values.numpy()
         host, kind = host_array(values, dtype, allow_float64=self.is_cpu)
-        return self._from_host(host, kind, name)
+        return self._from_host(host, kind, name)  # type: ignore[no-any-return]
 
     def empty(self, shape: int | Sequence[int], dtype: Any = float32, *, name: str = "") -> Tensor:
         """A tensor whose elements are not set."""
@@ -71,7 +71,7 @@ class Device(ABC):
     def full(self, shape: int | Sequence[int], value: float, dtype: Any = float32, *, name: str = "") -> Tensor:
         """A tensor whose elements are all `value`."""
         kind = self._dtype(dtype)
-        return self._from_host(np.full(_shape(shape), value, kind.host), kind, name)
+        return self._from_host(np.full(_shape(shape), value, kind.host), kind, name)  # type: ignore[no-any-return]
 
     def ones(self, shape: int | Sequence[int], dtype: Any = float32, *, name: str = "") -> Tensor:
         """A tensor of ones."""
@@ -134,10 +134,10 @@ class Device(ABC):
     def profile(self) -> Profile:
         """A context in which the time of every kernel is measured."""
 
-    def flush(self) -> None:
+    def flush(self) -> None:  # noqa: B027
         """Submits work that has collected; nothing to do on the NumPy device."""
 
-    def synchronize(self) -> None:
+    def synchronize(self) -> None:  # noqa: B027
         """Waits until all submitted work is done."""
 
 

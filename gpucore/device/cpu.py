@@ -46,7 +46,9 @@ class CpuDevice(Device):
         outputs = []
         for value, (name, out) in zip(results, launch.outputs.items(), strict=True):
             if tuple(np.shape(value)) != tuple(out.shape):
-                raise KernelDeclarationError(f"{kernel.name}: the reference gave {name} of shape {np.shape(value)}, the rule says {out.shape}")
+                raise KernelDeclarationError(
+                    f"{kernel.name}: the reference gave {name} of shape {np.shape(value)}, the rule says {out.shape}"
+                )
             dtype = float64 if wide and as_dtype(out.dtype) is float32 else as_dtype(out.dtype)
             outputs.append(self._from_host(np.array(value, dtype.host, order="C"), dtype, ""))
         return tuple(outputs)

@@ -142,7 +142,7 @@ class GpuDevice(Device):
         return (prepared.pipeline, group, prepared.immediates, prepared.immediate_size, *prepared.grid, prepared)
 
     def _bind(self, key: tuple[int, ...], prepared: Prepared, arrays: Sequence[Array | None]) -> Any:
-        entries = []
+        entries: list[tuple[int, Any, int, int]] = []
         for slot, which, size in prepared.slots:
             t = arrays[which]
             if t is None:
@@ -151,8 +151,9 @@ class GpuDevice(Device):
                 block = t.storage.block
                 block.groups.add(key)
                 entries.append((slot, block.buffer, t.offset * t.dtype.itemsize, size))
-        if prepared.uniform is not None:
-            entries.append((prepared.kernel.shader.params_slot, prepared.uniform, 0, n.WHOLE_SIZE))
+        params_slot = prepared.kernel.shader.params_slot
+        if prepared.uniform is not None and params_slot is not None:
+            entries.append((params_slot, prepared.uniform, 0, n.WHOLE_SIZE))
         if len(self._groups) > MAX_GROUPS_CACHED:
             self._groups.clear()
         group = self._groups[key] = self.native.create_bind_group(prepared.layout, entries)

@@ -24,13 +24,17 @@ TENSOR_USAGE = STORAGE | COPY_SRC | COPY_DST
 WHOLE_SIZE = 0xFFFFFFFFFFFFFFFF
 _NO_QUERY = 0xFFFFFFFF
 _BOUNDS_CHECKS = 1
-_TYPES = {"read": "WGPUBufferBindingType_ReadOnlyStorage", "read_write": "WGPUBufferBindingType_Storage", "uniform": "WGPUBufferBindingType_Uniform"}
+_TYPES = {
+    "read": "WGPUBufferBindingType_ReadOnlyStorage",
+    "read_write": "WGPUBufferBindingType_Storage",
+    "uniform": "WGPUBufferBindingType_Uniform",
+}
 
 _errors = _api.error_handler
 _pending_maps: dict[int, Any] = {}
 
 
-@ffi.callback("void(WGPUMapAsyncStatus, WGPUStringView, void *, void *)")
+@ffi.callback("void(WGPUMapAsyncStatus, WGPUStringView, void *, void *)")  # type: ignore[untyped-decorator]
 def _mapped(status: int, message: Any, key: Any, _unused: Any) -> None:
     """Resolves the map request whose number came as user data; runs inside a poll."""
     done = _pending_maps.pop(int(ffi.cast("uintptr_t", key)), None)

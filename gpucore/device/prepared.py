@@ -42,12 +42,23 @@ class Spec(NamedTuple):
 
 
 class Prepared:
-    """Everything about a launch but the buffers."""
+    """Everything about a launch but the buffers: what a command needs (pipeline, immediates, grid) and what binds."""
 
-    __slots__ = (
-        "empty", "grid", "immediate_size", "immediates", "kernel", "launch", "layout", "mutated", "options",
-        "outputs", "pipeline", "serial", "slots", "specs", "uniform",
-    )  # fmt: skip
+    serial: int
+    kernel: Kernel
+    launch: Launch
+    options: dict[str, Any]
+    pipeline: Any
+    layout: Any
+    outputs: list[tuple[tuple[int, ...], DType]]
+    specs: list[Spec | None]
+    grid: tuple[int, int, int]
+    empty: bool
+    immediates: Any
+    immediate_size: int
+    uniform: Any
+    slots: list[tuple[int, int, int]]
+    mutated: tuple[int, ...]
 
     @classmethod
     def build(
