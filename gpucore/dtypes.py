@@ -114,8 +114,8 @@ def from_storage(raw: np.ndarray, dtype: DType) -> np.ndarray:
     return raw.astype(dtype.host, copy=False)
 
 
-def host_array(values: Any, dtype: Any = None, *, allow_float64: bool = False) -> tuple[np.ndarray, DType]:
-    """A contiguous host array and its DType for anything array-like.
+def host_array(values: Any, dtype: Any = None, *, allow_float64: bool = False, copy: bool = True) -> tuple[np.ndarray, DType]:
+    """A contiguous host array and its DType for anything array-like; with copy=False it may share the caller's memory.
 
     Without a dtype: floats become float32 (float16 stays), integers int32 (uint32 stays), bool stays bool.
     Integers outside the 32-bit range, objects, strings and complex numbers raise DTypeError.
@@ -137,7 +137,7 @@ def host_array(values: Any, dtype: Any = None, *, allow_float64: bool = False) -
     if target in (int32, uint32) and array.size:
         _check_range(array, target)
     with np.errstate(over="ignore", invalid="ignore"):
-        host = np.array(array, dtype=target.host, order="C", copy=True)
+        host = np.array(array, dtype=target.host, order="C", copy=True if copy else None)
     return (round_bfloat16(host) if target is bfloat16 else host), target
 
 

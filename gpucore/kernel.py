@@ -221,6 +221,13 @@ class Kernel:
         return inputs, values
 
 
+def _whole(t: Array) -> Array:
+    """All elements of a tensor's storage; the tensor itself when there are no others."""
+    if t.offset == 0 and -(-t.nbytes // 16) * 16 >= t.storage.nbytes:
+        return t
+    return t.device.array_type(t.device, t.storage, (t.storage.nbytes // t.dtype.itemsize,), t.dtype, 0, t.name)
+
+
 def _out_size(inputs: Sequence[Any], launch: Launch) -> int:
     if launch.outputs:
         return sum(prod(o.shape) for o in launch.outputs.values())
@@ -294,7 +301,7 @@ class Mirror:
         if t.device is self.device:
             return t
         if id(t.storage) not in self._copies:
-            whole = t.device.array_type(t.device, t.storage, (t.storage.nbytes // t.dtype.itemsize,), t.dtype)
+            whole = _whole(t)
             values = whole.numpy()
             wide = self.dtype if t.dtype is float32 else t.dtype
             self._copies[id(t.storage)] = (whole, self.device.tensor(values, wide))

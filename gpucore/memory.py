@@ -134,15 +134,22 @@ def bucket_size(nbytes: int) -> int:
 
 
 class MemoryPool:
-    """Buffers of one device, counted against the limit, kept by size when they are free."""
+    """Buffers of one device, counted against the limit, kept by size when they are free.
+
+    `staging` counts the transfer buffers; `on_pressure` is called to free those that lie idle when room is short.
+    """
 
     def __init__(self, create: Callable[[int], Any], destroy: Callable[[Block], None], limit: int | None, max_buffer: int) -> None:
         self._create, self._destroy, self.limit, self._max_buffer = create, destroy, limit, max_buffer
         self._free: dict[int, list[Block]] = defaultdict(list)
+        # Blocks in use are held here too: when a tensor dies in a reference cycle, the collector finalises all that
+        # only the cycle reaches, and a buffer finalised so would come back to the pool dead.
+        self._out: dict[int, Block] = {}
         self._lock = threading.RLock()
-        self._in_use = self._peak = self._pooled = self._live = 0
+        self._in_use = self._peak = self._pooled = 0
         self._allocations = self._reused = 0
         self.staging = 0
+        self.on_pressure: Callable[[], None] = lambda: None
 
     def acquire(self, nbytes: int, what: Callable[[], str]) -> Block:
         """A block of at least `nbytes`; `what` names the tensor for the error. OutOfVramError before allocating."""
@@ -156,7 +163,7 @@ class MemoryPool:
             else:
                 block = self._allocate(size, nbytes, what)
             self._in_use += size
-            self._live += 1
+            self._out[block.serial] = block
             self._peak = max(self._peak, self._in_use)
         return block
 
@@ -193,6 +200,8 @@ class MemoryPool:
             if over > 0:
                 self.trim(over)
             if self._in_use + self._pooled + self.staging + size > self.limit:
+                self.on_pressure()
+            if self._in_use + self._pooled + self.staging + size > self.limit:
                 raise OutOfVramError(
                     f"{what()} needs {format_bytes(nbytes)}, {format_bytes(self._in_use + self.staging)} of the "
                     f"{format_bytes(self.limit)} limit is in use; free tensors or raise vram_limit"
@@ -202,7 +211,7 @@ class MemoryPool:
         """Takes a block back for reuse."""
         with self._lock:
             self._in_use -= block.size
-            self._live -= 1
+            del self._out[block.serial]
             self._pooled += block.size
             self._free[block.size].append(block)
 
@@ -225,7 +234,7 @@ class MemoryPool:
     def stats(self) -> MemoryStats:
         """The counts now."""
         return MemoryStats(
-            self._in_use, self._peak, self._pooled, self.staging, self.limit, self._allocations, self._reused, self._live
+            self._in_use, self._peak, self._pooled, self.staging, self.limit, self._allocations, self._reused, len(self._out)
         )
 
 

@@ -55,7 +55,7 @@ class Device(ABC):
         if isinstance(values, Array):
             dtype = values.dtype if dtype is None else dtype
             values = values.numpy()
-        host, kind = host_array(values, dtype, allow_float64=self.is_cpu)
+        host, kind = host_array(values, dtype, allow_float64=self.is_cpu, copy=self.is_cpu)
         return self._from_host(host, kind, name)  # type: ignore[no-any-return]
 
     def empty(self, shape: int | Sequence[int], dtype: Any = float32, *, name: str = "") -> Tensor:
@@ -83,7 +83,8 @@ class Device(ABC):
             self._check_assign(target, values.shape, values.dtype)
             self._copy(values, target)
             return
-        host, _ = host_array(values.numpy() if isinstance(values, Array) else values, target.dtype, allow_float64=self.is_cpu)
+        raw = values.numpy() if isinstance(values, Array) else values
+        host, _ = host_array(raw, target.dtype, allow_float64=self.is_cpu, copy=False)
         self._check_assign(target, host.shape, target.dtype)
         self._write(target, host)
 

@@ -57,6 +57,7 @@ class GpuDevice(Device):
         total = host_memory if info.kind in ("software", "integrated") else info.limits["max_buffer"]
         self.pool = MemoryPool(self._create_buffer, self._destroy, limit.resolve(total), info.limits["max_buffer"])
         self.staging = Staging(self.native, self.pool)
+        self.pool.on_pressure = self.staging.trim
         self.poison = False
         self._lock = threading.RLock()
         self._local = threading.local()

@@ -174,16 +174,17 @@ class Native:
         offset, size); a clear the same with source None. With `queries`, each dispatch gets a pass of its own with
         two timestamps, resolved into the buffer `resolve`.
         """
-        with self.checked("submitting work"):
+        with self.checked("encoding work"):  # apart from the submission: the library aborts on commands with errors
             encoder = lib.wgpuDeviceCreateCommandEncoder(self._device, self._encoder_descriptor)
             if queries is None:
                 self._encode(encoder, items)
             else:
                 self._encode_timed(encoder, items, queries, resolve)
             commands = lib.wgpuCommandEncoderFinish(encoder, self._finish_descriptor)
+            lib.wgpuCommandEncoderRelease(encoder)
+        with self.checked("submitting work"):
             index: int = lib.wgpuQueueSubmitForIndex(self._queue, 1, ffi.new("WGPUCommandBuffer[]", [commands]))
             lib.wgpuCommandBufferRelease(commands)
-            lib.wgpuCommandEncoderRelease(encoder)
         return index
 
     def _encode(self, encoder: Any, items: Iterable[tuple[Any, ...]]) -> None:

@@ -33,8 +33,8 @@ class Readback:
     does not change them.
     """
 
-    def __init__(self, poll: Callable[[bool], None], finish: Callable[[], np.ndarray]) -> None:
-        self._poll, self._finish = poll, finish
+    def __init__(self, poll: Callable[[bool], str | None], finish: Callable[[], np.ndarray], discard: Callable[[], None]) -> None:
+        self._poll, self._finish, self._discard = poll, finish, discard
         self._arrived = False
         self._error: BaseException | None = None
         self._value: np.ndarray | None = None
@@ -42,7 +42,7 @@ class Readback:
     @classmethod
     def resolved(cls, value: np.ndarray) -> Readback:
         """One that already holds its value (the NumPy device's)."""
-        readback = cls(lambda wait: None, lambda: value)
+        readback = cls(lambda wait: None, lambda: value, lambda: None)
         readback._arrived = True
         return readback
 
@@ -55,14 +55,19 @@ class Readback:
     def ready(self) -> bool:
         """True when `result()` would not block."""
         if not self._arrived:
-            self._poll(False)
+            self._wait(False)
         return self._arrived
+
+    def _wait(self, wait: bool) -> None:
+        lost = self._poll(wait)
+        if lost is not None and not self._arrived:
+            self.arrived(lost)
 
     def result(self, timeout: float | None = None) -> np.ndarray:
         """The values; TimeoutError after `timeout` seconds, DeviceLostError when the device went away."""
         if timeout is None:
             while not self._arrived:
-                self._poll(True)
+                self._wait(True)
         else:
             end = time.perf_counter() + timeout
             while not self.ready():
@@ -78,6 +83,10 @@ class Readback:
             self._value = self._finish()
             self._finish = self._poll = lambda *_: None  # type: ignore[assignment]
         return self._value
+
+    def __del__(self) -> None:
+        if self._value is None:
+            self._discard()
 
     def __await__(self) -> Generator[Any, None, np.ndarray]:
         pause = 0.0
@@ -150,13 +159,15 @@ class Staging:
             self._downloads[size].append(buffer)
             return values
 
-        def poll(wait: bool) -> None:
-            if self._native.lost:
-                readback.arrived(self._native.lost)
-            else:
+        def poll(wait: bool) -> str | None:
+            if not self._native.lost:
                 self._native.poll(index, wait=wait)
+            return self._native.lost
 
-        readback = Readback(poll, finish)
+        def discard() -> None:
+            self._pool.staging -= size  # nobody took the values: the buffer goes with the readback
+
+        readback = Readback(poll, finish, discard)
         self._native.map_buffer(buffer, 1, size, readback.arrived)
         return readback
 

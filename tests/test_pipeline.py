@@ -1,0 +1,156 @@
+"""Record and replay, and the comparison of a whole step with the NumPy device."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import gpucore as gc
+from gpucore.errors import DeviceMismatchError, RecordingError
+
+add, multiply, exp = gc.ops.add, gc.ops.multiply, gc.ops.exp
+
+
+def test_a_replay_equals_the_eager_run_bit_for_bit(gpu, rng):
+    def fn(a, b):
+        return add(multiply(exp(a), b), a), multiply(a, a)
+
+    step = gc.Pipeline(fn)
+    for _ in range(3):
+        a, b = gpu.tensor(rng.standard_normal((7, 5))), gpu.tensor(rng.standard_normal((7, 5)))
+        for got, want in zip(step(a, b), fn(a, b), strict=True):
+            assert got.numpy().tobytes() == want.numpy().tobytes()
+    assert step.dispatches == 4
+
+
+def test_results_are_not_overwritten_by_later_calls(gpu):
+    step = gc.Pipeline(lambda a: add(a, a))
+    first = step(gpu.full(4, 1.0))
+    second = step(gpu.full(4, 2.0))
+    assert first.numpy().tolist() == [2.0] * 4
+    assert second.numpy().tolist() == [4.0] * 4
+
+
+def test_other_shapes_record_anew_and_many_of_them_warn(gpu):
+    step = gc.Pipeline(lambda a: add(a, a))
+    for n in range(1, 16):
+        assert step(gpu.ones(n)).shape == (n,)
+    with pytest.warns(RuntimeWarning, match="16 different shapes"):
+        step(gpu.ones(16))
+
+
+def test_buffers_are_reused_inside_a_recording(gpu):
+    def deep(a):
+        for _ in range(50):
+            a = exp(multiply(a, a))
+        return a
+
+    step = gc.Pipeline(deep)
+    before = gpu.memory.in_use
+    held = step(gpu.zeros(100_000))
+    grown = gpu.memory.in_use - before
+    assert grown < 8 * 2**20, f"fifty steps of 400 kB hold {grown} bytes"
+    assert held.shape == (100_000,)
+
+
+def test_constants_made_while_recording_survive_replays(gpu):
+    def fn(a):
+        a = multiply(a, a)
+        return add(exp(a), gpu.tensor(np.full(300, 5.0)))
+
+    step = gc.Pipeline(fn)
+    for value in (0.0, 1.0, 0.5):
+        np.testing.assert_allclose(step(gpu.full(300, value)).numpy(), np.exp(value**2) + 5, rtol=1e-6)
+
+
+def test_misuse_is_an_error_that_says_what_to_do(gpu, cpu):
+    with pytest.raises(RecordingError, match="wants tensors"):
+        gc.Pipeline(lambda a, n: a)(gpu.ones(2), 3)
+    with pytest.raises(RecordingError, match="returned float"):
+        gc.Pipeline(lambda a: 1.0)(gpu.ones(2))
+    with pytest.raises(DeviceMismatchError):
+        gc.Pipeline(lambda a, b: a)(gpu.ones(2), cpu.ones(2))
+    with pytest.raises(RecordingError, match="assign"):
+        gc.Pipeline(lambda a: a.assign(np.zeros(2)))(gpu.ones(2))
+    with pytest.raises(RecordingError, match="capture the tensor instead"):
+        gc.Pipeline(lambda a: a.assign(gpu.zeros(2)))(gpu.ones(2))
+    assert add(gpu.ones(2), gpu.ones(2)).numpy().tolist() == [2, 2]
+
+
+def test_an_exception_inside_ends_the_recording(gpu):
+    def fails(a):
+        add(a, a)
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError):
+        gc.Pipeline(fails)(gpu.ones(2))
+    assert gpu.recording is None
+    assert add(gpu.ones(2), gpu.ones(2)).numpy().tolist() == [2, 2]
+
+
+def test_state_changes_in_place_across_replays(gpu, cpu):
+    for device in (gpu, cpu):
+        total = device.zeros(3)
+
+        def step(a, total=total):
+            total.assign(add(total, a))
+
+        accumulate = gc.Pipeline(step)
+        for i in range(5):
+            assert accumulate(device.full(3, float(i))) is None
+        assert total.numpy().tolist() == [10.0] * 3
+
+
+def test_a_pipeline_inside_a_pipeline_becomes_part_of_it(gpu):
+    inner = gc.Pipeline(lambda a: multiply(a, a))
+    outer = gc.Pipeline(lambda a: add(inner(a), a))
+    assert outer(gpu.full(2, 3.0)).numpy().tolist() == [12.0, 12.0]
+    assert outer.dispatches == 2
+
+
+def test_uploads_of_another_thread_stay_outside_the_recording(gpu):
+    made = []
+
+    def fn(a):
+        thread = threading.Thread(target=lambda: made.append(gpu.tensor(np.full(50_000, 7.0))))
+        thread.start()
+        thread.join()
+        return add(a, a)
+
+    step = gc.Pipeline(fn)
+    step(gpu.ones(4))
+    assert set(made[0].numpy()) == {7.0}
+
+
+def test_verify_compares_outputs_and_state_with_numpy(gpu):
+    state = gpu.tensor(np.linspace(0, 1, 5), name="state")
+
+    def fn(a):
+        state.assign(add(state, exp(a)))
+        return multiply(state, a)
+
+    step = gc.Pipeline(fn)
+    found = step.verify(gpu.tensor(np.linspace(-1, 1, 5)))
+    assert [d.name for d in found] == ["output 0", "state"]
+    assert all(d.relative_l2 < 1e-6 for d in found)
+    np.testing.assert_allclose(state.numpy(), np.linspace(0, 1, 5) + np.exp(np.linspace(-1, 1, 5)), rtol=1e-6)
+
+
+def test_verify_sees_a_wrong_step(gpu, cpu):
+    wrong = gc.Pipeline(lambda a: exp(a) if gpu.recording else multiply(a, a))
+    assert wrong.verify(gpu.full(4, 2.0))[0].relative_l2 > 0.1
+
+
+def test_the_profile_counts_every_kernel(gpu):
+    x = gpu.tensor(np.random.default_rng(0).random(200_000))
+    step = gc.Pipeline(lambda a: add(exp(a), a))
+    step(x)
+    with gpu.profile() as p:
+        step(x)
+        exp(x)
+    assert {r.kernel: r.calls for r in p.rows} == {"unary": 2, "binary": 1}
+    assert 0 < p.seconds < 10
+    assert all(r.gb_per_s > 0 and r.gflop_per_s > 0 for r in p.rows)
+    assert "GB/s" in str(p)
