@@ -53,8 +53,8 @@ class GpuDevice(Device):
         self.limits = info.limits
         self.has_timestamps = "timestamps" in use
         limit = VramLimit(vram_limit.spec if isinstance(vram_limit, VramLimit) else vram_limit)
-        # A discrete adapter's memory cannot be asked for; the largest buffer is all that its driver says.
-        total = host_memory if info.kind in ("software", "integrated") else info.limits["max_buffer"]
+        # What a discrete adapter has cannot be asked for through WebGPU; the others share the host's memory.
+        total = host_memory if info.kind in ("software", "integrated") else None
         self.pool = MemoryPool(self._create_buffer, self._destroy, limit.resolve(total), info.limits["max_buffer"])
         self.staging = Staging(self.native, self.pool)
         self.pool.on_pressure = self.staging.trim
