@@ -1,6 +1,6 @@
 """gpucore: GPU compute in Python on hand-written WGSL shaders, each verified against a NumPy reference."""
 
-from . import errors, kernels, ops
+from . import data, errors, kernels, nn, ops, optim, random, train
 from .autograd import GradientTape, no_grad
 from .device import Device, DeviceInfo, device, devices
 from .device.transfer import Readback
@@ -13,5 +13,5 @@ __version__ = "0.1.0"
 
 __all__ = [
     "KERNELS", "Device", "DeviceInfo", "GradientTape", "Kernel", "Launch", "Out", "Pipeline", "Readback", "Tensor",
-    "VramLimit", "device", "devices", "errors", "kernel", "kernels", "no_grad", "ops",
+    "VramLimit", "data", "device", "devices", "errors", "kernel", "kernels", "nn", "no_grad", "ops", "optim", "random", "train",
 ]  # fmt: skip

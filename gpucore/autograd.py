@@ -47,6 +47,11 @@ def _tapes() -> list[GradientTape]:
         return _state.tapes  # type: ignore[no-any-return]
 
 
+def is_recording() -> bool:
+    """True when a tape is watching; operations may then keep what their gradients need."""
+    return bool(_tapes())
+
+
 @contextmanager
 def no_grad() -> Iterator[None]:
     """Inside, nothing is recorded on any tape."""

@@ -225,7 +225,7 @@ def _whole(t: Array) -> Array:
     """All elements of a tensor's storage; the tensor itself when there are no others."""
     if t.offset == 0 and -(-t.nbytes // 16) * 16 >= t.storage.nbytes:
         return t
-    return t.device.array_type(t.device, t.storage, (t.storage.nbytes // t.dtype.itemsize,), t.dtype, 0, t.name)
+    return t.device.array_type(t.device, t.storage, (t.storage.nbytes // t.dtype.itemsize,), t.dtype, 0, f"storage of {t.name or 'tensor'}")
 
 
 def _out_size(inputs: Sequence[Any], launch: Launch) -> int:

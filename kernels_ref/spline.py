@@ -1,1 +1,90 @@
-"""B-spline basis and the KAN layer."""
+"""B-splines on a uniform grid by the recursion of Cox and de Boor, and the KAN layer made of them (Liu et al., 2024)."""
+
+import numpy as np
+
+
+def knots(degree, grid_size, grid_range):
+    """t_i = a + (i − p)·h: G cells over the range and p more on either side."""
+    low, high = grid_range
+    return low + (np.arange(grid_size + 2 * degree + 1) - degree) * ((high - low) / grid_size)
+
+
+def _locate(x, degree, grid_size, grid_range):
+    """The knot span of each point and the point inside it: clamp(x), a knot reached 1e-6 of a cell early."""
+    low, high = grid_range
+    t = knots(degree, grid_size, grid_range)
+    z = np.where(np.isnan(x), low, np.clip(x.astype(np.float64), low, high))
+    cell = np.floor((z - low) / ((high - low) / grid_size) + 1e-6)
+    span = np.clip(cell, 0, grid_size - 1).astype(int) + degree
+    return np.clip(z, t[span], t[span + 1]), span
+
+
+def _over(value, denominator):
+    """value / denominator, 0 where the denominator is at most 1e-6."""
+    return np.where(denominator > 1e-6, value / np.where(denominator > 1e-6, denominator, 1.0), 0.0)
+
+
+def spline_basis(x, *, degree, grid_size, grid_range, order=0):
+    """The order-th derivatives of all G + p functions at clamp(x): the recursion up to degree p − order, then differences.
+
+    B_{k,0} = 1 in span k; B_{k,d} = (z − t_k)/(t_{k+d} − t_k)·B_{k,d−1} + (t_{k+d+1} − z)/(t_{k+d+1} − t_{k+1})·B_{k+1,d−1};
+    B'_{k,d} = d·(B_{k,d−1}/(t_{k+d} − t_k) − B_{k+1,d−1}/(t_{k+d+1} − t_{k+1})). A derivative is 0 outside the grid.
+    """
+    t = knots(degree, grid_size, grid_range)
+    z, span = _locate(x, degree, grid_size, grid_range)
+    z = z[..., None]
+    b = (span[..., None] == np.arange(len(t) - 1)).astype(np.float64)
+    for d in range(1, degree + 1):
+        left, right = t[d:-1] - t[: -d - 1], t[d + 1 :] - t[1:-d]
+        if d <= degree - order:
+            b = _over(z - t[: -d - 1], left) * b[..., :-1] + _over(t[d + 1 :] - z, right) * b[..., 1:]
+        else:
+            b = d * (_over(b[..., :-1], left) - _over(b[..., 1:], right))
+    if order > degree:
+        b = np.zeros_like(b)
+    if order > 0:
+        low, high = (np.float64(np.float32(end)) for end in grid_range)
+        inside = (x >= min(low, grid_range[0])) & (x <= max(high, grid_range[1]))
+        b = np.where(inside[..., None], b, 0.0)
+    return np.where(np.isnan(x)[..., None], np.nan, b).astype(x.dtype)
+
+
+def spline_contract(x, weights, **options):
+    """Σ_k weights_k·B_k(x) at every point."""
+    return (weights * spline_basis(x, **options)).sum(axis=-1)
+
+
+def _points(x, scale, options):
+    """The basis at every input of every sample, [batch, in · functions], each input's times its scale."""
+    b = spline_basis(x, **options)
+    b = b if scale is None else b * scale[..., None]
+    return b.reshape(len(x), b.shape[1] * b.shape[2])
+
+
+def kan_layer(x, table, bias=None, scale=None, **options):
+    """bias_j + Σ_i scale_i Σ_k table[i,k,j]·B_k(x_i)."""
+    y = _points(x, scale, options) @ table.reshape(-1, table.shape[2])
+    return y if bias is None else y + bias
+
+
+def kan_layer_narrow(x, coefficients, bias=None, scale=None, **options):
+    """The same layer with coefficients [out, in, functions]."""
+    return kan_layer(x, np.moveaxis(coefficients, 0, 2), bias, scale, **options)
+
+
+def kan_input_gradient(x, coefficients, g, **options):
+    """Σ_j g_j Σ_k coefficients[j,i,k]·B_k(x_i) per input, B the derivatives of the order given."""
+    arriving = np.tensordot(g, coefficients, (1, 0))
+    return spline_contract(x, arriving, **options)
+
+
+def kan_coefficient_gradient(x, g, scale=None, *, split, **options):
+    """Per split of the batch: Σ_b g[b,j]·scale[b,i]·B_k(x[b,i]), as [split, in, functions, out]."""
+    b = _points(x, scale, options)
+    sums = [b[i : i + split].T @ g[i : i + split] for i in range(0, len(x), split)]
+    return np.stack(sums).reshape(len(sums), x.shape[1], -1, g.shape[1])
+
+
+def kan_coefficient_fold(partial):
+    """The sum over the splits, as [out, in, functions]."""
+    return np.moveaxis(partial.sum(axis=0), 2, 0)

@@ -110,13 +110,11 @@ def test_await(gpu):
 
 def test_a_timeout_says_so_and_the_value_still_comes(gpu):
     x = gpu.tensor(np.random.default_rng(0).random(4_000_000, dtype=np.float32))
-    for _ in range(20):
+    for _ in range(40):
         x = gc.ops.multiply(x, x)
     r = x.read_async()
-    try:
+    with pytest.raises(TimeoutError, match="not ready within 0.0 s"):
         r.result(timeout=0.0)
-    except TimeoutError as error:
-        assert "0.0 s" in str(error)
     assert r.result().shape == (4_000_000,)
 
 
@@ -153,15 +151,11 @@ def test_reading_inside_a_recording_is_an_error_that_says_what_to_do(gpu):
 def test_after_device_loss_every_call_is_a_clear_error(gpu):
     lost = gc.device(gpu.info.index, vram_limit="64MiB")
     x = lost.tensor(np.arange(4.0))
-    waiting = gc.ops.add(x, x).read_async()
     lost.native.destroy()
     with pytest.raises(DeviceLostError, match="open it anew"):
-        for _ in range(3):
-            gc.ops.add(x, x).numpy()
-    try:
-        assert waiting.result(timeout=5).tolist() == [0, 2, 4, 6]  # it may have arrived before the loss
-    except DeviceLostError as error:
-        assert "lost" in str(error)
+        gc.ops.add(x, x).numpy()
+    with pytest.raises(DeviceLostError, match="open it anew"):
+        lost.tensor([1.0])
     again = gc.device(gpu.info.index, vram_limit="64MiB")
     assert again is not lost
     assert gc.ops.add(again.ones(3), again.ones(3)).numpy().tolist() == [2, 2, 2]

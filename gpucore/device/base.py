@@ -35,6 +35,8 @@ class Device(ABC):
         self.kind = info.kind
         self.features = Features()
         self.subgroup_size = 0
+        self.cache: dict[Any, Any] = {}
+        """What operations keep with the device: constant tables, by a key of their own."""
 
     def __repr__(self) -> str:
         return f"<gpucore device {self.name!r} ({self.kind})>"

@@ -29,7 +29,8 @@ class Recording:
                 self.held[id(t.storage)] = t.storage
         prepared = command[7] if command[0] is not None else None
         if prepared is not None:
-            self.written.update(id(arrays[i].storage) for i in prepared.mutated)  # type: ignore[union-attr]
+            changed = [arrays[i] for i in prepared.mutated]
+            self.written.update(id(t.storage) for t in changed if t is not None)
         elif arrays:
             self.written.add(id(arrays[-1].storage))  # type: ignore[union-attr]
 

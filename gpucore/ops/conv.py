@@ -1,3 +1,163 @@
-"""Convolution and pooling: the operations."""
+"""Convolution and its columns: images [batch, channels, height, width], signals [batch, channels, length], as in PyTorch.
 
-__all__: list[str] = []
+Stride, padding and dilation are numbers, or pairs (vertical, horizontal) for images. Groups are not supported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from ..array import Array
+from ..autograd import Backward, differentiable
+from ..errors import ConfigError, ShapeError
+from ..kernel import ceil_div
+from ..kernels import conv as K
+from ..kernels.window import Pair
+from . import elementwise, shape
+from .pool import avg_pool2d, global_avg_pool2d, max_pool2d, pair
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = ["avg_pool2d", "col2im", "conv1d", "conv2d", "global_avg_pool2d", "im2col", "max_pool2d"]
+
+GROUPS_WANTED = {"software": 32, "cpu": 1}
+"""Workgroups among which the long sum of a weight gradient is split, by kind of device: hardware wants many."""
+
+
+def conv2d(
+    x: Any, weight: Any, bias: Any = None, *, stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1,
+    activation: str | None = None,
+) -> Tensor:  # fmt: skip
+    """act(bias[o] + Σ_cuv weight[o,c,u,v] · x[n, c, y·stride − padding + u·dilation, ...]): cross-correlation, zero-padded.
+
+    x [n, in, h, w], weight [out, in, kh, kw], bias [out] → [n, out, h', w'] with
+    h' = (h + 2·padding − dilation·(kh − 1) − 1) // stride + 1. activation: None or "relu", fused.
+    Raises ShapeError for other ranks, unequal channels, or a kernel larger than the padded image.
+    """
+    options = dict(stride=pair("conv2d", stride), padding=pair("conv2d", padding), dilation=pair("conv2d", dilation))
+    if activation not in (None, "none", "relu"):
+        raise ConfigError(f"conv2d: activation {activation!r} is unknown; wants None or 'relu'")
+    return _conv2d(x, weight, bias, activation=activation or "none", **options)  # type: ignore[no-any-return]
+
+
+def conv1d(
+    x: Any, weight: Any, bias: Any = None, *, stride: int = 1, padding: int = 0, dilation: int = 1, activation: str | None = None
+) -> Tensor:
+    """act(bias[o] + Σ_cv weight[o,c,v] · x[n, c, i·stride − padding + v·dilation]): cross-correlation along the last axis.
+
+    x [n, in, length], weight [out, in, k], bias [out] → [n, out, length']; otherwise as conv2d.
+    """
+    for name, t in (("x", x), ("weight", weight)):
+        if t.ndim != 3:
+            raise ShapeError(f"conv1d: {name} has shape {t.shape}; wants three axes")
+    if x.shape[1] != weight.shape[1]:
+        raise ShapeError(f"conv1d: x {x.shape} has {x.shape[1]} channels and weight {weight.shape} wants {weight.shape[1]}")
+    span = dilation * (weight.shape[2] - 1) + 1
+    if stride > 0 and dilation > 0 and span > x.shape[2] + 2 * padding:
+        raise ShapeError(f"conv1d: the kernel spans {span} and the padded signal only {x.shape[2] + 2 * padding}")
+    flat = conv2d(
+        shape.reshape(x, (*x.shape[:2], 1, x.shape[2])), shape.reshape(weight, (*weight.shape[:2], 1, weight.shape[2])), bias,
+        stride=(1, stride), padding=(0, padding), dilation=(1, dilation), activation=activation,
+    )  # fmt: skip
+    return shape.reshape(flat, (*flat.shape[:2], flat.shape[3]))  # type: ignore[no-any-return]
+
+
+@differentiable
+def _conv2d(x: Any, weight: Any, bias: Any, *, activation: str, **options: Pair) -> tuple[Any, Backward]:
+    y = K.conv2d(x, weight, bias, activation=activation, **options)
+    size, kernel_size = (x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3])
+
+    def backward(g: Any) -> Sequence[Any]:
+        if activation == "relu":
+            g = elementwise.where(elementwise.greater(y, elementwise.zeros_like(y)), g, elementwise.zeros_like(g))
+        found: list[Any] = []
+
+        def both() -> Any:  # one kernel gives the gradients of weight and bias
+            if not found:
+                found.extend(_conv2d_weight_gradient(x, g, kernel_size=kernel_size, **options))
+            return found
+
+        to_bias = None if bias is None else lambda: both()[1]
+        return lambda: _conv2d_input_gradient(g, weight, size=size, **options), lambda: both()[0], to_bias
+
+    return y, backward
+
+
+@differentiable
+def _conv2d_input_gradient(g: Any, weight: Any, *, size: Pair, **options: Pair) -> tuple[Any, Backward]:
+    """The transpose of the convolution in its image; bilinear as well, so its gradients are the other two kernels."""
+    kernel_size = (weight.shape[2], weight.shape[3])
+
+    def backward(h: Any) -> Sequence[Any]:
+        return (
+            lambda: _conv2d(h, weight, None, activation="none", **options),
+            lambda: _conv2d_weight_gradient(h, g, kernel_size=kernel_size, **options)[0],
+        )
+
+    return K.conv2d_input_gradient(g, weight, size=size, **options), backward
+
+
+@differentiable
+def _conv2d_weight_gradient(x: Any, g: Any, *, kernel_size: Pair, **options: Pair) -> tuple[Any, Backward]:
+    """(gradient to the weight, gradient to the bias): sums over chunks of places, then over the chunks."""
+    wanted = (g.shape[1], x.shape[1], *kernel_size)
+    if g.size == 0:
+        weight, bias = x.device.zeros(wanted, x.dtype), x.device.zeros(wanted[:1], x.dtype)
+    else:
+        partial = K.conv2d_weight_gradient(x, g, kernel_size=kernel_size, chunk=_chunk(g, prod(wanted[1:])), **options)
+        weight, bias = K.conv2d_weight_fold(partial)
+        weight = weight.view(wanted)
+
+    def backward(arriving: Any) -> Sequence[Any]:
+        to_weight, to_bias = arriving
+        if to_weight is None:
+            to_weight = x.device.zeros(wanted, x.dtype)
+        return (
+            lambda: _conv2d_input_gradient(g, to_weight, size=(x.shape[2], x.shape[3]), **options),
+            lambda: _conv2d(x, to_weight, to_bias, activation="none", **options),
+        )
+
+    return (weight, bias), backward
+
+
+def _chunk(g: Array, taps: int) -> int:
+    """How many places one workgroup adds: whole rounds of its lanes, so that about GROUPS_WANTED share the work."""
+    places = g.shape[0] * prod(g.shape[2:])
+    tiles = ceil_div(g.shape[1], K.WEIGHT_TILE) * ceil_div(taps + 1, K.WEIGHT_TILE)
+    return K.LANES * max(4, ceil_div(places, K.LANES * ceil_div(GROUPS_WANTED.get(g.device.kind, 1024), tiles)))
+
+
+def im2col(x: Any, *, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1) -> Tensor:
+    """out[n, (c,u,v), (y,x)] = the element of x under tap (u, v) of the window at (y, x); zeros in the padding.
+
+    x [n, c, h, w] → [n, c · kh · kw, places], so that conv2d is weight.reshape(out, -1) @ im2col(x). Copies each element
+    once per tap.
+    """
+    options = dict(kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation)
+    return _im2col(x, **{name: pair("im2col", value) for name, value in options.items()})  # type: ignore[no-any-return]
+
+
+def col2im(
+    columns: Any, *, size: Pair, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1
+) -> Tensor:
+    """The transpose of im2col: columns [n, c · kh · kw, places] → [n, c, h, w] of `size` (h, w), overlaps added.
+
+    Every element of the image gathers its columns in a fixed order.
+    """
+    options = dict(size=size, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation)
+    return _col2im(columns, **{name: pair("col2im", value) for name, value in options.items()})  # type: ignore[no-any-return]
+
+
+@differentiable
+def _im2col(x: Any, **options: Pair) -> tuple[Any, Backward]:
+    y = K.im2col(x, **options)
+    size = (x.shape[2], x.shape[3])
+    return y, lambda g: (lambda: _col2im(g, size=size, **options),)
+
+
+@differentiable
+def _col2im(columns: Any, *, size: Pair, **options: Pair) -> tuple[Any, Backward]:
+    return K.col2im(columns, size=size, **options), lambda g: (lambda: _im2col(g, **options),)

@@ -1,50 +1,32 @@
-"""Elementwise operations with NumPy broadcasting."""
+"""Elementwise operations with NumPy broadcasting.
 
-from __future__ import annotations
+Operands are tensors, plain numbers (which cost no upload), or arrays. Two dtypes meet as follows: bool counts as int32,
+whole numbers become float32 beside a floating type, and the 16-bit floats are storage: they are computed with, and
+give, float32. int32 and uint32 do not mix. A number takes the dtype of the tensor; a fraction beside whole numbers gives
+float32.
+"""
 
-from typing import TYPE_CHECKING, Any
+from .arithmetic import (
+    add,
+    divide,
+    equal,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    maximum,
+    minimum,
+    multiply,
+    not_equal,
+    power,
+    subtract,
+    where,
+)  # fmt: skip
+from .convert import as_tensor, astype, copy, full_like, ones_like, stop_gradient, zeros_like
+from .unary import abs, clip, exp, gelu, leaky_relu, log, negative, relu, rsqrt, sigmoid, sign, silu, softplus, sqrt, tanh
 
-from ..array import Array
-from ..autograd import Backward, differentiable
-from ..kernels import elementwise as K
-
-if TYPE_CHECKING:
-    from ..tensor import Tensor
-
-__all__ = ["add", "as_tensor", "exp", "multiply", "ones_like", "zeros_like"]
-
-
-def zeros_like(x: Array) -> Tensor:
-    """A tensor of zeros with x's shape, dtype and device."""
-    return x.device.zeros(x.shape, x.dtype)
-
-
-def ones_like(x: Array) -> Tensor:
-    """A tensor of ones with x's shape, dtype and device."""
-    return x.device.ones(x.shape, x.dtype)
-
-
-def as_tensor(value: Any, like: Array) -> Tensor:
-    """A tensor on `like`'s device: tensors pass, numbers and arrays are uploaded in its dtype."""
-    if isinstance(value, Array):
-        return value  # type: ignore[return-value]
-    return like.device.tensor(value, like.dtype)
-
-
-@differentiable
-def exp(x: Any) -> tuple[Any, Backward]:
-    """e^x."""
-    y = K.unary(x, op="exp")
-    return y, lambda g: (lambda: multiply(g, y),)
-
-
-@differentiable
-def add(a: Any, b: Any) -> tuple[Any, Backward]:
-    """a + b."""
-    return K.binary(a, b, op="add"), lambda g: (g, g)
-
-
-@differentiable
-def multiply(a: Any, b: Any) -> tuple[Any, Backward]:
-    """a · b."""
-    return K.binary(a, b, op="multiply"), lambda g: (lambda: multiply(g, b), lambda: multiply(g, a))
+__all__ = [
+    "abs", "add", "as_tensor", "astype", "clip", "copy", "divide", "equal", "exp", "full_like", "gelu", "greater", "greater_equal",
+    "leaky_relu", "less", "less_equal", "log", "maximum", "minimum", "multiply", "negative", "not_equal", "ones_like", "power", "relu",
+    "rsqrt", "sigmoid", "sign", "silu", "softplus", "sqrt", "stop_gradient", "subtract", "tanh", "where", "zeros_like",
+]  # fmt: skip

@@ -1,3 +1,113 @@
-"""Losses: the operations."""
+"""Losses: the operations. Each gives a scalar of shape (), the mean over its elements or samples."""
 
-__all__: list[str] = []
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..array import Array
+from ..autograd import Backward, differentiable
+from ..kernels import loss as K
+from . import elementwise, norm, reduce
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "huber_loss", "l1_loss", "mse_loss"]
+
+
+@differentiable
+def cross_entropy(logits: Any, labels: Any) -> tuple[Any, Backward]:
+    """mean over n of ln Σ e^(logits_n) - logits_n[labels_n].
+
+    logits: [N, C]; labels: int32 [N]. Loss and gradient come from one kernel. Labels are on the device and cannot be
+    checked before it runs: one outside 0..C-1 makes the loss and that row's gradient NaN.
+    """
+    losses, gradient = K.cross_entropy(logits, labels)
+    return reduce.mean(losses), lambda g: (lambda: _cross_entropy_gradient(logits, labels, gradient, g), None)
+
+
+@differentiable
+def _cross_entropy_gradient(logits: Any, labels: Any, gradient: Any, g: Any) -> tuple[Any, Backward]:
+    """g·(softmax(logits) - onehot(labels)) / N, from the gradient that the forward kernel left."""
+
+    def by_logits(u: Any) -> Any:
+        p = norm.softmax(logits, axis=-1)
+        weighted = elementwise.multiply(p, u)
+        inner = reduce.sum(weighted, axis=-1, keepdims=True)
+        centred = elementwise.subtract(weighted, elementwise.multiply(p, inner))
+        return elementwise.multiply(centred, elementwise.multiply(g, 1 / logits.shape[0]))
+
+    def by_g(u: Any) -> Any:
+        return reduce.sum(elementwise.multiply(u, _cross_entropy_gradient(logits, labels, gradient, elementwise.ones_like(g))))
+
+    return elementwise.multiply(gradient, g), lambda u: (lambda: by_logits(u), None, None, lambda: by_g(u))
+
+
+def mse_loss(pred: Array, target: Array) -> Tensor:
+    """mean (pred - target)²; the shapes must be equal, nothing broadcasts."""
+    return _pointwise(pred, target, kind="mse")  # type: ignore[no-any-return]
+
+
+def l1_loss(pred: Array, target: Array) -> Tensor:
+    """mean |pred - target|, with gradient 0 where they are equal; the shapes must be equal."""
+    return _pointwise(pred, target, kind="l1")  # type: ignore[no-any-return]
+
+
+def huber_loss(pred: Array, target: Array, *, delta: float = 1.0) -> Tensor:
+    """mean of e²/2 where |e| ≤ delta, else delta·(|e| - delta/2), with e = pred - target (Huber 1964).
+
+    The shapes must be equal. ConfigError unless delta is positive.
+    """
+    return _pointwise(pred, target, kind="huber", delta=float(delta))  # type: ignore[no-any-return]
+
+
+def binary_cross_entropy_with_logits(logits: Array, targets: Array) -> Tensor:
+    """mean of -t·ln σ(x) - (1 - t)·ln(1 - σ(x)) = max(x, 0) - x·t + ln(1 + e^-|x|), for targets t in [0, 1].
+
+    The shapes must be equal. Differentiable in the targets as well: the derivative by t is -x.
+    """
+    return _pointwise(logits, targets, kind="bce")  # type: ignore[no-any-return]
+
+
+@differentiable
+def _pointwise(pred: Any, target: Any, *, kind: str, delta: float = 1.0) -> tuple[Any, Backward]:
+    parts = K.pointwise_loss(pred, target, kind=kind, delta=delta)
+    slope = partial(_slope, pred, target, kind=kind, delta=delta)
+
+    def by_target(g: Any) -> Any:
+        return _bce_by_target(pred, g) if kind == "bce" else elementwise.negative(slope(g))
+
+    return reduce.sum(parts), lambda g: (lambda: slope(g), lambda: by_target(g))
+
+
+def _bce_by_target(pred: Any, g: Any) -> Any:
+    return elementwise.multiply(pred, elementwise.multiply(g, -1 / max(pred.size, 1)))
+
+
+@differentiable
+def _slope(pred: Any, target: Any, g: Any, *, kind: str, delta: float) -> tuple[Any, Backward]:
+    """g·(first derivative of the mean loss by pred)."""
+    options = dict(kind=kind, delta=delta)
+
+    def backward(u: Any) -> Any:
+        def by_pred() -> Any:
+            return elementwise.multiply(u, _curvature(pred, target, g, **options))
+
+        def by_target() -> Any:
+            if kind == "bce":  # the slope is σ(x) - t
+                return elementwise.multiply(u, elementwise.multiply(g, -1 / max(pred.size, 1)))
+            return elementwise.negative(by_pred())
+
+        def by_g() -> Any:
+            return reduce.sum(elementwise.multiply(u, _slope(pred, target, elementwise.ones_like(g), **options)))
+
+        return by_pred, by_target, by_g
+
+    return K.pointwise_loss_derivative(pred, target, g, order=1, **options), backward
+
+
+@differentiable
+def _curvature(pred: Any, target: Any, g: Any, **options: Any) -> tuple[Any, Backward]:
+    """g·(second derivative of the mean loss by pred); a third is not offered."""
+    return K.pointwise_loss_derivative(pred, target, g, order=2, **options), None

@@ -1,3 +1,3 @@
-"""Optimizer updates and gradient clipping: the operations."""
+"""Optimizers have no operations of their own: `gpucore.optim` launches their kernels, which nothing differentiates."""
 
 __all__: list[str] = []

@@ -1,43 +1,70 @@
-// out = a OP b, elementwise, with NumPy broadcasting.  OP and MODE are constants.
-// One invocation per element of the result.
+// out = a OP b, elementwise, with NumPy broadcasting.  OP and DTYPE (see lib/binary.wgsl) are constants.
+// One invocation per four elements of the result.
+//
+// How an operand is broadcast is a constant too: 0 not at all; 1 one element; 2 its last axes, a multiple of four
+// elements; 3 elements repeated a multiple of four times; 4 element (i / inner) % period; 5 by strides.
 
 override WORKGROUP: u32 = 256;
 override OP: u32;
-override MODE: u32 = 0;  // 0: a and b have the result's shape; 1: offsets by strides
+override DTYPE: u32 = 0;
+override A_MODE: u32 = 0;
+override B_MODE: u32 = 0;
 //!include lib/index.wgsl
 //!include lib/broadcast.wgsl
+//!include lib/binary.wgsl
 
 struct Params {
     n_low: vec4<u32>, n_high: vec4<u32>,
     a_low: vec4<u32>, a_high: vec4<u32>,
     b_low: vec4<u32>, b_high: vec4<u32>,
-    size: u32,
+    size: u32, a_inner: u32, a_period: u32, b_inner: u32, b_period: u32,
 }
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(0) var<storage, read> a: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read> b: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<u32>>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-fn apply(x: f32, y: f32) -> f32 {
-    switch OP {
-        case 0u: { return x + y; }
-        case 1u: { return x - y; }
-        case 2u: { return x * y; }
-        default: { return x / y; }
+fn a_at(i: u32) -> u32 { return a[i / 4u][i % 4u]; }
+fn b_at(i: u32) -> u32 { return b[i / 4u][i % 4u]; }
+
+// Where element i of the result is in an operand; modes 4 and 5.
+fn a_index(i: u32) -> u32 {
+    let k = min(i, params.size - 1u);
+    if A_MODE == 4u { return (k / params.a_inner) % params.a_period; }
+    return broadcast_offset(k, params.n_low, params.n_high, params.a_low, params.a_high);
+}
+fn b_index(i: u32) -> u32 {
+    let k = min(i, params.size - 1u);
+    if B_MODE == 4u { return (k / params.b_inner) % params.b_period; }
+    return broadcast_offset(k, params.n_low, params.n_high, params.b_low, params.b_high);
+}
+
+fn load_a(q: u32) -> vec4<u32> {
+    let i = 4u * q;
+    switch A_MODE {
+        case 0u: { return a[q]; }
+        case 1u: { return vec4(a[0].x); }
+        case 2u: { return a[(i % params.a_period) / 4u]; }
+        case 3u: { return vec4(a_at((i / params.a_inner) % params.a_period)); }
+        default: { return vec4(a_at(a_index(i)), a_at(a_index(i + 1u)), a_at(a_index(i + 2u)), a_at(a_index(i + 3u))); }
+    }
+}
+fn load_b(q: u32) -> vec4<u32> {
+    let i = 4u * q;
+    switch B_MODE {
+        case 0u: { return b[q]; }
+        case 1u: { return vec4(b[0].x); }
+        case 2u: { return b[(i % params.b_period) / 4u]; }
+        case 3u: { return vec4(b_at((i / params.b_inner) % params.b_period)); }
+        default: { return vec4(b_at(b_index(i)), b_at(b_index(i + 1u)), b_at(b_index(i + 2u)), b_at(b_index(i + 3u))); }
     }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
-    let i = flat_group(group, groups) * WORKGROUP + lane;
-    if i >= params.size { return; }
-    var at_a = i;
-    var at_b = i;
-    if MODE == 1u {
-        at_a = broadcast_offset(i, params.n_low, params.n_high, params.a_low, params.a_high);
-        at_b = broadcast_offset(i, params.n_low, params.n_high, params.b_low, params.b_high);
-    }
-    out[i] = apply(a[at_a], b[at_b]);
+    let q = flat_group(group, groups) * WORKGROUP + lane;
+    if 4u * q >= params.size { return; }
+    out[q] = apply4(load_a(q), load_b(q));
 }

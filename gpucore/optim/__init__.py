@@ -1,0 +1,8 @@
+"""Optimizers whose whole step runs on the device, and learning-rate schedules."""
+
+from .adam import Adam, AdamW
+from .base import Optimizer
+from .schedules import CosineLR, Schedule, StepLR, WarmupCosineLR
+from .sgd import SGD
+
+__all__ = ["SGD", "Adam", "AdamW", "CosineLR", "Optimizer", "Schedule", "StepLR", "WarmupCosineLR"]

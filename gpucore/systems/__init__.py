@@ -1,0 +1,1 @@
+"""Systems built on gpucore, on tensors, operations, layers and pipelines alone."""

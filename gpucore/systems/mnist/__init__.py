@@ -1,0 +1,1 @@
+"""MNIST: two classifiers of handwritten digits."""

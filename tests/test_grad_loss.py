@@ -1,0 +1,69 @@
+"""Gradients of the losses, first and second."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gradcheck import check_gradient
+
+import gpucore as gc
+
+POINTWISE = {
+    "mse": gc.ops.mse_loss,
+    "l1": gc.ops.l1_loss,
+    "huber": lambda a, b: gc.ops.huber_loss(a, b, delta=0.7),
+    "bce": gc.ops.binary_cross_entropy_with_logits,
+}
+
+
+def _inputs(rng, kind):
+    """Predictions and targets away from the kinks of l1 and Huber."""
+    b = rng.random((3, 5))
+    e = rng.choice([-2.0, -0.3, 0.25, 1.8], (3, 5)) + 0.05 * rng.random((3, 5))
+    return b + e, b
+
+
+@pytest.mark.parametrize("kind", list(POINTWISE))
+def test_pointwise_gradient(gpu, rng, kind):
+    check_gradient(gpu, POINTWISE[kind], *_inputs(rng, kind))
+
+
+@pytest.mark.parametrize("kind", list(POINTWISE))
+def test_pointwise_second_gradient(gpu, rng, kind):
+    """The gradient of a weighted sum of the first gradients, in both arguments and in the arriving gradient."""
+    weights = rng.standard_normal((3, 5))
+
+    def fn(a, b, factor):
+        with gc.GradientTape() as tape:
+            loss = gc.ops.multiply(POINTWISE[kind](a, b), factor)
+        da, db = tape.gradient(loss, [a, b])
+        w = a.device.tensor(weights, a.dtype)
+        return gc.ops.add(gc.ops.multiply(da, w), gc.ops.multiply(gc.ops.multiply(db, w), w))
+
+    check_gradient(gpu, fn, *_inputs(rng, kind), np.array(1.3))
+
+
+def test_cross_entropy_gradient(gpu, rng):
+    labels = np.array([0, 3, 2, 2], np.int32)
+    check_gradient(gpu, lambda x: gc.ops.cross_entropy(x, x.device.tensor(labels)), rng.standard_normal((4, 5)) * 2)
+
+
+def test_cross_entropy_second_gradient(gpu, rng):
+    labels = np.array([0, 3, 2, 2], np.int32)
+
+    def fn(x, factor):
+        with gc.GradientTape() as tape:
+            loss = gc.ops.multiply(gc.ops.cross_entropy(x, x.device.tensor(labels)), factor)
+        return tape.gradient(loss, [x])[0]
+
+    check_gradient(gpu, fn, rng.standard_normal((4, 5)), np.array(0.7))
+
+
+def test_the_arriving_gradient_multiplies(gpu, rng):
+    x, labels = gpu.tensor(rng.standard_normal((4, 5))), gpu.tensor([0, 1, 2, 3])
+    found = []
+    for factor in (1.0, -3.0):
+        with gc.GradientTape() as tape:
+            loss = gc.ops.multiply(gc.ops.cross_entropy(x, labels), gpu.tensor(factor))
+        found.append(tape.gradient(loss, [x])[0].numpy())
+    np.testing.assert_allclose(found[1], -3 * found[0], rtol=1e-6)

@@ -1,0 +1,38 @@
+"""What the README promises runs: its example, its tables."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+import gpucore as gc
+from gpucore.report.tables import kernel_table
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def _examples() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def test_the_twenty_lines_run(gpu, monkeypatch, capsys):
+    monkeypatch.setenv("GPUCORE_DEVICE", str(gpu.info.index))
+    exec(compile(_examples()[0].replace("range(500)", "range(60)"), "README.md", "exec"), {})
+    out = capsys.readouterr().out
+    assert "relative_l2" in out
+    assert float(out.strip().splitlines()[-1]) < 0.1
+
+
+def test_the_layer_recipe_runs(gpu):
+    scope = {"gc": gc, "np": np}
+    exec(compile(_examples()[2], "README.md", "exec"), scope)
+    layer = scope["Scale"](3, device=gpu)
+    assert layer(gpu.tensor([[1.0, 2.0, 3.0]])).numpy().tolist() == [[1, 2, 3]]
+    assert [p.shape for p in layer.parameters()] == [(3,)]
+
+
+def test_the_kernel_table_is_the_one_of_the_code():
+    shown = README.split("<!-- kernels -->\n")[1].split("<!-- /kernels -->")[0]
+    assert shown.strip() == kernel_table().strip(), "run: python -m gpucore.report.tables README.md"
