@@ -26,7 +26,7 @@ def test_kernel(benchmark, gpu, numbers, name, index):
     kernel = gc.KERNELS[name]
     arrays, options = sizes.inputs(kernel, kernel.bench[index], numbers)
     if gpu.kind == "software":
-        arrays, options, _ = sizes.shrink_until(kernel, gpu, arrays, options, SOFTWARE_FLOPS, SOFTWARE_BYTES)
+        arrays, options, _ = sizes.shrink_until(kernel, gpu, arrays, options, lambda f, b: f <= SOFTWARE_FLOPS and b <= SOFTWARE_BYTES)
     tensors = to_device(kernel, gpu, arrays)
     flops, moved = sizes.cost(kernel, gpu, arrays, options)
     benchmark.group = kernel.family

@@ -78,19 +78,29 @@ def test_pooled_numbers_are_normal_and_differ(numbers):
     assert numbers.standard_normal(3).dtype == np.float64
 
 
-def test_a_case_is_cut_along_one_axis_consistently(gpu):
+def test_a_case_is_cut_in_half_consistently(gpu):
     kernel = KERNELS["binary"]
     arrays = [np.ones((64, 8), np.float32), np.ones((64, 8), np.float32)]
-    cut, _ = sizes.shrink(kernel, gpu, arrays, {"op": "add"}, 4)
-    assert [a.shape for a in cut] == [(16, 8), (16, 8)]
-    broadcast, _ = sizes.shrink(kernel, gpu, [np.ones((64, 8), np.float32), np.ones(8, np.float32)], {"op": "add"}, 4)
-    assert [a.shape for a in broadcast] == [(16, 8), (8,)]
-    assert sizes.shrink(kernel, gpu, [np.ones((1, 8), np.float32)] * 2, {"op": "add"}, 4) is None
+    cut, _ = sizes.halve(kernel, gpu, arrays, {"op": "add"})
+    assert [a.shape for a in cut] == [(32, 8), (32, 8)]
+    broadcast, _ = sizes.halve(kernel, gpu, [np.ones((64, 8), np.float32), np.ones(8, np.float32)], {"op": "add"})
+    assert [a.shape for a in broadcast] == [(32, 8), (8,)]
+    second_axis, _ = sizes.halve(kernel, gpu, [np.ones((1, 8), np.float32)] * 2, {"op": "add"})
+    assert [a.shape for a in second_axis] == [(1, 4), (1, 4)]
+    assert sizes.halve(kernel, gpu, [np.ones((1, 1), np.float32)] * 2, {"op": "add"}) is None
+
+
+def test_an_axis_that_the_kernel_needs_whole_is_not_cut(gpu):
+    kernel = KERNELS["matmul"]
+    a, b = np.ones((1, 64), np.float32), np.ones((64, 2), np.float32)
+    cut, _ = sizes.halve(kernel, gpu, [a, b, None], {})
+    assert cut[0].shape[1] == cut[1].shape[0] == 32
 
 
 def test_a_case_is_cut_until_it_costs_little(gpu):
     kernel = KERNELS["unary"]
-    arrays, options, factor = sizes.shrink_until(kernel, gpu, [np.ones(1 << 16, np.float32)], {"op": "exp"}, 1e9, 1 << 16)
+    given = [np.ones(1 << 16, np.float32)]
+    arrays, options, factor = sizes.shrink_until(kernel, gpu, given, {"op": "exp"}, lambda f, b: b <= 1 << 16)
     assert factor == 8
     assert arrays[0].nbytes * 2 <= 1 << 16
     assert options == {"op": "exp"}

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -129,7 +130,7 @@ def test_gpucore_error_is_a_sentence_and_a_bug_a_traceback(capsys, failing):
 
 
 def test_missing_file_is_a_sentence(capsys, failing):
-    failing(lambda args: open("/no/such/file"))
+    failing(lambda args: Path("/no/such/file").read_text())
     assert run(capsys, "devices") == (1, "", "gpucore: /no/such/file: No such file or directory\n")
 
 

@@ -28,7 +28,8 @@ BINARY = [
 ]  # fmt: skip
 
 SCALAR = [
-    ("x + 2", lambda x: x + 2), ("2 - x", lambda x: 2 - x), ("x - 2", lambda x: x - 2), ("3 x", lambda x: 3 * x), ("x / 3", lambda x: x / 3),
+    ("x + 2", lambda x: x + 2), ("2 - x", lambda x: 2 - x), ("x - 2", lambda x: x - 2), ("3 x", lambda x: 3 * x),
+    ("x / 3", lambda x: x / 3),
     ("2 / x", lambda x: 2 / x), ("x^3", lambda x: x**3), ("x^2", lambda x: x**2), ("x^-0.5", lambda x: x**-0.5), ("x^1", lambda x: x**1),
     ("x^0", lambda x: x**0 + x), ("3^x", lambda x: 3**x), ("1^x", lambda x: 1**x + x), ("max(x, 1)", lambda x: ops.maximum(x, 1.0)),
     ("min(1, x)", lambda x: ops.minimum(1.0, x)),

@@ -12,12 +12,15 @@ from gpucore import ops
 INDEX = np.array([[1, -1, 1], [0, 2, 1]], np.int32)
 
 ONE = [
-    ("reshape", lambda x: ops.reshape(x, (4, -1))), ("flatten", lambda x: ops.flatten(x, start_axis=1)), ("expand", lambda x: ops.expand_dims(x, axis=1)),
-    ("squeeze", lambda x: ops.squeeze(ops.expand_dims(x, axis=(0, -1)), axis=(0, -1))), ("permute", lambda x: ops.permute_dims(x, (2, 0, 1))),
+    ("reshape", lambda x: ops.reshape(x, (4, -1))), ("flatten", lambda x: ops.flatten(x, start_axis=1)),
+    ("expand", lambda x: ops.expand_dims(x, axis=1)),
+    ("squeeze", lambda x: ops.squeeze(ops.expand_dims(x, axis=(0, -1)), axis=(0, -1))),
+    ("permute", lambda x: ops.permute_dims(x, (2, 0, 1))),
     ("transpose", ops.matrix_transpose), ("slice", lambda x: x[1:, ::-2, 1]), ("broadcast", lambda x: ops.broadcast_to(x, (2, 2, 3, 4))),
     ("pad", lambda x: ops.pad(x, [(1, 0), (0, 2), (1, 1)], value=3.0)), ("concat", lambda x: ops.concat([x, x * 2.0, x[:, :1]], axis=1)),
     ("stack", lambda x: ops.stack([x, x * x], axis=-1)), ("split", lambda x: ops.split(x, [1, 3], axis=2)[1]),
-    ("take", lambda x: ops.take(x, x.device.tensor(INDEX), axis=1)), ("rows", lambda x: x[x.device.tensor(np.array([0, 1, 0, -1], np.int32))]),
+    ("take", lambda x: ops.take(x, x.device.tensor(INDEX), axis=1)),
+    ("rows", lambda x: x[x.device.tensor(np.array([0, 1, 0, -1], np.int32))]),
     ("many", lambda x: ops.concat([x * float(i) for i in range(1, 18)], axis=2)),
 ]  # fmt: skip
 

@@ -145,7 +145,7 @@ def test_text_and_summary(cpu):
     assert "output shape" not in model.summary()
     text = Net(cpu).summary()
     assert "Net()" in text  # it has a parameter of its own
-    assert text.splitlines()[-1].startswith("39 parameters")
+    assert text.splitlines()[-1].startswith("36 parameters: 36 trainable")
 
 
 def test_forward_is_wanted():

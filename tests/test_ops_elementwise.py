@@ -21,7 +21,8 @@ B = np.array([2.0, -2.0, 4.0], np.float32)
 
 @pytest.mark.parametrize(
     ("name", "known"),
-    [("add", np.add), ("subtract", np.subtract), ("multiply", np.multiply), ("divide", np.divide), ("power", np.power), ("minimum", np.minimum),
+    [("add", np.add), ("subtract", np.subtract), ("multiply", np.multiply), ("divide", np.divide), ("power", np.power),
+    ("minimum", np.minimum),
      ("maximum", np.maximum), ("equal", np.equal), ("not_equal", np.not_equal), ("less", np.less), ("less_equal", np.less_equal),
      ("greater", np.greater), ("greater_equal", np.greater_equal)],
 )  # fmt: skip
@@ -40,12 +41,17 @@ def test_how_dtypes_meet(dev):
     f, i, u, t = dev.tensor([1.5]), dev.tensor([3]), dev.tensor(np.array([3], np.uint32)), dev.tensor([True])
     half, brain = dev.tensor([1.5], "float16"), dev.tensor([1.5], "bfloat16")
     for got, dtype, value in (
-        (i + i, "int32", 6), (i * 2, "int32", 6), (2 - i, "int32", -1), (i + 0.5, "float32", 3.5), (i / 2, "float32", 1.5), (i**2, "float32", 9),
-        (i + f, "float32", 4.5), (t + t, "int32", 2), (t * 5, "int32", 5), (t * f, "float32", 1.5), (u + u, "uint32", 6), (u + t, "uint32", 4),
-        (half + half, "float32", 3), (half * 2, "float32", 3), (brain + f, "float32", 3), (-i, "int32", -3), (abs(-i), "int32", 3), (-t, "int32", -1),
+        (i + i, "int32", 6), (i * 2, "int32", 6), (2 - i, "int32", -1), (i + 0.5, "float32", 3.5), (i / 2, "float32", 1.5),
+        (i**2, "float32", 9),
+        (i + f, "float32", 4.5), (t + t, "int32", 2), (t * 5, "int32", 5), (t * f, "float32", 1.5), (u + u, "uint32", 6),
+        (u + t, "uint32", 4),
+        (half + half, "float32", 3), (half * 2, "float32", 3), (brain + f, "float32", 3), (-i, "int32", -3), (abs(-i), "int32", 3),
+        (-t, "int32", -1),
         (ops.exp(i * 0), "float32", 1), (ops.sign(i), "int32", 1), (ops.relu(-i), "int32", 0), (ops.clip(i, max=2), "int32", 2),
-        (ops.clip(i, max=2.5), "float32", 2.5), (ops.where(t, i, f), "float32", 3), (ops.where(t, i, 0), "int32", 3), (ops.where(t, 1, 2), "int32", 1),
-        (ops.where(t, 1.0, 2), "float32", 1), (ops.where(t, True, False), "bool", 1), (ops.where(t, t, False), "bool", 1), (t == t, "bool", 1),
+        (ops.clip(i, max=2.5), "float32", 2.5), (ops.where(t, i, f), "float32", 3), (ops.where(t, i, 0), "int32", 3),
+        (ops.where(t, 1, 2), "int32", 1),
+        (ops.where(t, 1.0, 2), "float32", 1), (ops.where(t, True, False), "bool", 1), (ops.where(t, t, False), "bool", 1),
+        (t == t, "bool", 1),
         (t == 1, "bool", 1), (u > 2, "bool", 1), (ops.abs(u), "uint32", 3), (ops.sign(u), "uint32", 1),
     ):  # fmt: skip
         assert (got.dtype, got.numpy().tolist()) == (dtype, [value])
@@ -179,3 +185,14 @@ def test_float64_is_for_the_numpy_device(gpu, cpu):
 def test_different_devices_do_not_meet(gpu, cpu):
     with pytest.raises(gc.errors.DeviceMismatchError):
         gpu.tensor(A) + cpu.tensor(A)
+
+
+def test_a_reference_run_meets_captured_tensors(gpu):
+    held, counts = gpu.tensor(A), gpu.tensor([1, 2, 3])
+
+    def fn(x):
+        y = ops.exp(x)
+        return ops.where(y > held, y + held, held) * counts + y**held + ops.maximum(counts, y)
+
+    step = gc.Pipeline(fn)
+    assert all(d.relative_l2 < 1e-6 for d in step.verify(gpu.tensor(np.abs(A))))

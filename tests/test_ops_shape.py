@@ -53,8 +53,10 @@ def test_other_shapes_are_views(dev):
 
 
 KEYS = [
-    0, -1, slice(1, None), slice(None, None, -1), (slice(None), slice(2, None, -2), slice(0, 4, 3)), (Ellipsis, 1), (1, Ellipsis, slice(1, 3)), None,
-    (0, None, slice(None), 2), (slice(5, 1),), (slice(None), slice(-2, 99)), (1, 2, 3), Ellipsis, (slice(0, 0), 1), (slice(None), slice(0, None, -1)),
+    0, -1, slice(1, None), slice(None, None, -1), (slice(None), slice(2, None, -2), slice(0, 4, 3)), (Ellipsis, 1),
+    (1, Ellipsis, slice(1, 3)), None,
+    (0, None, slice(None), 2), (slice(5, 1),), (slice(None), slice(-2, 99)), (1, 2, 3), Ellipsis, (slice(0, 0), 1),
+    (slice(None), slice(0, None, -1)),
     np.int64(1), (slice(None, None, 2), slice(None, None, 2), slice(None, None, 2)),
 ]  # fmt: skip
 

@@ -105,6 +105,24 @@ def test_evaluation_is_weighted_by_samples_and_changes_nothing(gpu):
     assert t.evaluate(batches(gpu)) == found
 
 
+def test_evaluating_before_training_makes_no_difference(gpu):
+    first, second = trainer(gpu), trainer(gpu)
+    first.evaluate(batches(gpu))
+    first.fit(batches(gpu), epochs=1, progress=False)
+    second.fit(batches(gpu), epochs=1, progress=False)
+    assert same(first.model.state_dict(), second.model.state_dict())
+
+
+def test_the_host_does_not_run_far_ahead_of_the_device(gpu, monkeypatch):
+    monkeypatch.setattr(gc.Readback, "ready", lambda self: False)
+    log, value, most = train.ScalarLog(1), gpu.tensor(np.float32(2)), 0
+    for _ in range(320):
+        log.add([value], 1)
+        most = max(most, len(log._on_the_way))
+    assert most == 2
+    assert log.finish()[0] == 2.0
+
+
 def test_the_same_seeds_give_the_same_bits(gpu):
     first, second = trainer(gpu), trainer(gpu)
     a, b = first.fit(batches(gpu), epochs=2, progress=False), second.fit(batches(gpu, prefetch=0), epochs=2, progress=False)
@@ -217,8 +235,8 @@ def test_a_thousand_steps_leave_no_memory(gpu):
     t.fit(feed, epochs=52, validation=feed, progress=False)
     after = gpu.memory
     assert t.step == 52 * 20
-    assert after.in_use == before.in_use
-    assert after.live == before.live
+    assert after.in_use <= before.in_use
+    assert after.live <= before.live
     assert after.allocations - before.allocations <= 8  # the prefetched batches of the deepest moment, not one per step
     assert after.staging - before.staging <= 1 << 20
 
@@ -228,10 +246,10 @@ def test_a_thousand_steps_leave_no_memory(gpu):
 
 def test_early_stopping_counts():
     s = train.EarlyStopping(2, 0.1, "val_loss")
-    values = [1.0, 0.95, 0.85, float("nan"), 0.80]
+    values = [float("nan"), 1.0, 0.95, 0.85, float("nan"), 0.80]
     improved = [s.update({"epoch": i + 1, "val_loss": v}) for i, v in enumerate(values)]
-    assert improved == [True, False, True, False, False]
-    assert (s.best, s.best_epoch, s.stopped) == (0.85, 3, True)
+    assert improved == [False, True, False, True, False, False]
+    assert (s.best, s.best_epoch, s.stopped) == (0.85, 4, True)
     up = train.EarlyStopping(1, monitor="val_accuracy")
     assert [up.update({"epoch": i, "val_accuracy": v}) for i, v in enumerate((0.5, 0.7, 0.7))] == [True, True, False]
     assert up.stopped

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .ceilings import Ceilings
 
 WARM_UP, LEAST, MOST = 2, 5, 40
-SOFTWARE_SECONDS = 0.12
+SOFTWARE_SECONDS = 0.08
 """A run on a software driver is cut down until it should take no longer than this."""
 CHECK_FLOPS, CHECK_BYTES = 2e8, 2e7
 """The size at which results are compared with the float64 reference."""
@@ -30,7 +30,7 @@ class KernelTiming:
     """What one bench case of a kernel showed.
 
     seconds: the median of the runs; spread: half the distance between the 10th and 90th percentile, as a share of it.
-    reduced: by how much the leading axis was cut to suit a software driver (1: real size). share: the least time that
+    reduced: by how much the case was cut to suit a software driver, as a power of two (1: real size). share: the least time that
     the adapter's ceilings allow, over the time it took. bound: the ceiling that counts. checked_at: the size at which
     the result was compared with the reference. peers: seconds of other libraries on the same inputs, by name.
     """
@@ -77,7 +77,8 @@ def gpu_times(device: Device, kernel: Kernel, tensors: Sequence[Any], options: d
     start = time.perf_counter()
     device.run(kernel, tensors, options)
     device.synchronize()
-    runs = int(min(MOST, max(LEAST, budget / max(1e-6, time.perf_counter() - start))))
+    least = LEAST if device.kind != "software" else 3
+    runs = int(min(MOST, max(least, budget / max(1e-6, time.perf_counter() - start))))
     if getattr(device, "has_timestamps", device.is_cpu):
         with device.profile() as profile:
             for _ in range(runs):
@@ -115,20 +116,37 @@ def measure_kernel(
     return found
 
 
-def _check(found: KernelTiming, device: Device, kernel: Kernel, arrays: sizes.Arrays, options: dict[str, Any]) -> float:
-    """Compares a cut-down run with the reference; returns the seconds that the cut-down run takes, cost by cost."""
-    small, small_options, factor = sizes.shrink_until(kernel, device, arrays, options, CHECK_FLOPS, CHECK_BYTES)
-    data = with_reference(kernel, found.case, small, small_options)
-    result = compare(data, device, repeat=False)
-    found.correct = result.passed or _near(result, data)
-    found.checked_at = "the same size" if factor == 1 else sizes.shown(kernel, small, small_options)
-    if not found.correct:
-        found.error = result.sentence()
-    if device.kind != "software":
-        return 0.0
+def _check(found: KernelTiming, device: Device, kernel: Kernel, arrays: sizes.Arrays, options: dict[str, Any]) -> float | None:
+    """Compares a cut-down run with the reference; returns the seconds that it takes per unit of cost.
+
+    Cutting can break what an input means (indices that point beyond the end): where the cut case fails, the whole one
+    decides, and the result is None: not to be cut.
+    """
+    small, small_options, factor = sizes.shrink_until(kernel, device, arrays, options, lambda f, b: f <= CHECK_FLOPS and b <= CHECK_BYTES)
+    try:
+        _compare(found, device, kernel, small, small_options)
+    except (IndexError, ValueError) as error:
+        found.error = f"{type(error).__name__}: {error}"
+    whole = False
+    if not found.correct and factor > 1:
+        flops, moved = sizes.cost(kernel, device, arrays, options)
+        if flops <= 20 * CHECK_FLOPS and moved <= 20 * CHECK_BYTES:
+            small, small_options, whole, found.error = arrays, options, True, ""
+            _compare(found, device, kernel, arrays, options)
+    found.checked_at = "the same size" if whole or factor == 1 else sizes.shown(kernel, small, small_options)
+    if whole or device.kind != "software":
+        return None
     tensors = to_device(kernel, device, small)
     seconds = min(_wall_time(device, kernel, tensors, small_options) for _ in range(2))
     return seconds / max(1.0, sum(sizes.cost(kernel, device, small, small_options)))
+
+
+def _compare(found: KernelTiming, device: Device, kernel: Kernel, arrays: sizes.Arrays, options: dict[str, Any]) -> None:
+    data = with_reference(kernel, found.case, arrays, options)
+    result = compare(data, device, repeat=False)
+    found.correct = result.passed or _near(result, data)
+    if not found.correct:
+        found.error = result.sentence()
 
 
 def _near(result: CaseResult, data: CaseData) -> bool:
@@ -143,23 +161,16 @@ def _near(result: CaseResult, data: CaseData) -> bool:
 
 
 def _for_device(
-    found: KernelTiming, device: Device, kernel: Kernel, arrays: sizes.Arrays, options: dict[str, Any], per_cost: float, quick: bool
+    found: KernelTiming, device: Device, kernel: Kernel, arrays: sizes.Arrays, options: dict[str, Any], per_cost: float | None, quick: bool
 ) -> tuple[sizes.Arrays, dict[str, Any]]:
     """The case itself on hardware; on a software driver cut down to a bearable time."""
-    if device.kind != "software":
+    if per_cost is None:
         return arrays, options
-    allowed = (SOFTWARE_SECONDS / (4 if quick else 1)) / max(per_cost, 1e-15)
-    factor = 1
-    best = (arrays, options)
-    while sum(sizes.cost(kernel, device, *best)) > allowed and factor < 1 << 20:
-        factor *= 2
-        smaller = sizes.shrink(kernel, device, arrays, options, factor)
-        if smaller is None or sum(sizes.cost(kernel, device, *smaller)) >= sum(sizes.cost(kernel, device, *best)):
-            break
-        best, found.reduced = smaller, factor
+    allowed = SOFTWARE_SECONDS / (4 if quick else 1) / max(per_cost, 1e-15)
+    arrays, options, found.reduced = sizes.shrink_until(kernel, device, arrays, options, lambda f, b: f + b <= allowed)
     if found.reduced > 1:
-        found.case = sizes.shown(kernel, *best)
-    return best
+        found.case = sizes.shown(kernel, arrays, options)
+    return arrays, options
 
 
 def _time(

@@ -12,13 +12,14 @@ from .measure import KernelTiming
 from .report import BenchReport
 
 _HOW = (
-    "Each time is the median of repeated runs after warm-up, GPU time by timestamps where the adapter has them, on random data; every result is "
-    "compared with the float64 reference in the same run. «Share» is the least time that this adapter's ceilings allow for the declared "
-    "bytes and operations, over the time it took: the copy bandwidth and the multiply-add rate below, measured in the same run. "
+    "Each time is the median of repeated runs after warm-up, GPU time by timestamps where the adapter has them, on random data; "
+    "every result is compared with the float64 reference in the same run, cut down where the reference would take long. "
+    "«Share» is the least time that this adapter's ceilings allow for the declared bytes and operations, over the time it took: "
+    "the copy bandwidth and the multiply-add rate below, measured in the same run. "
     "Small inputs that stay in a cache can exceed the copy bandwidth."
 )
 _CUT = (
-    "This adapter is a software driver: sizes are cut along their leading axis so that each run takes a fraction of a second; "
+    "This adapter is a software driver: sizes are halved, axis by axis, until each run takes a fraction of a second; "
     "the column «cut by» says how much."
 )
 
@@ -130,7 +131,7 @@ def as_html(report: BenchReport, roofline: bytes | None = None) -> str:
     if report.systems:
         parts += ["<h2>Training steps</h2>", table(["system", "steps per second", ""], _system_rows(report), right=(1,))]
     if roofline is not None:
-        said = "Roofline: operations per second over operations per byte for each kernel, under the measured ceilings; the table has the numbers"
+        said = "Roofline: operations per second over operations per byte for each kernel, under the measured ceilings"
         parts += ["<h2>Roofline</h2>", f'<img alt="{escape(said)}" src="{png_uri(roofline)}">']
     parts += ["<h2>Kernels</h2>", _kernel_table(report)]
     if report.failures:
@@ -149,8 +150,9 @@ def _kernel_table(report: BenchReport) -> str:
         rows.append(
             [
                 (name, t.kernel), case, (cut, t.reduced), (time, t.seconds), (spread, t.spread), (gb, t.gb_per_s), (gflop, t.gflop_per_s),
-                bar(t.share, share), bound, correct, *((_peer_ratio(t, n), t.peers[n] / t.seconds if n in t.peers and t.seconds else -1) for n in names),
+                bar(t.share, share), bound, correct,
+                *((_peer_ratio(t, n), t.peers[n] / t.seconds if n in t.peers and t.seconds else -1) for n in names),
             ]
         )  # fmt: skip
-    head = [*_HEAD, *(f"{n} (their time over ours)" for n in names)]
+    head = [*_HEAD, *(f"{n} (× ours)" for n in names)]
     return table(head, rows, right=(2, 3, 4, 5, 6, *range(10, len(head))), sortable=True, caption="A click on a column's head sorts by it.")

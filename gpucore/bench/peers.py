@@ -42,6 +42,8 @@ def _numpy_reduce(i: dict[str, Any], o: dict[str, Any]) -> Any:
 
 
 def _numpy_softmax(i: dict[str, Any], o: dict[str, Any]) -> Any:
+    if i.get("mask") is not None or o.get("log"):
+        return None
     e = np.exp(i["x"] - i["x"].max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
 
@@ -78,8 +80,9 @@ NUMPY: dict[str, Peer] = {
     "vecmat": lambda i, o: i["a"] @ i["b"] if i.get("bias") is None else None,
     "reduce_rows": _numpy_reduce,
     "softmax": _numpy_softmax, "layer_norm": _numpy_layer_norm, "rms_norm": _numpy_rms_norm,
-    "cumulative_sum": lambda i, o: np.cumsum(i["x"], -1),
-    "gather": lambda i, o: np.take(i["x"], i["indices"], 0) if o.get("axis", 0) == 0 else None,
+    "cumulative_rows": lambda i, o: np.cumsum(i["x"], -1) if i.get("start") is None and not o.get("reverse") else None,
+    "take": lambda i, o: np.take(i["x"], i["indices"], o.get("axis", 0)),
+    "transpose": lambda i, o: np.ascontiguousarray(i["x"].swapaxes(-1, -2)),
 }  # fmt: skip
 
 
@@ -111,7 +114,7 @@ def _torch_reduce(i: dict[str, Any], o: dict[str, Any]) -> Any:
 
 
 def _torch_softmax(i: dict[str, Any], o: dict[str, Any]) -> Any:
-    return i["x"].softmax(-1)
+    return None if i.get("mask") is not None else i["x"].log_softmax(-1) if o.get("log") else i["x"].softmax(-1)
 
 
 def _torch_pool(i: dict[str, Any], o: dict[str, Any]) -> Any:
@@ -137,7 +140,8 @@ TORCH: dict[str, Peer] = {
     "unary": _torch_unary, "binary": _torch_binary, "matmul": _product, "matmul_tiled": _product,
     "gemv": NUMPY["gemv"], "vecmat": NUMPY["vecmat"], "reduce_rows": _torch_reduce, "softmax": _torch_softmax,
     "layer_norm": _torch_norm, "rms_norm": _torch_rms_norm, "conv2d": _torch_conv2d, "max_pool2d": _torch_pool,
-    "cumulative_sum": lambda i, o: i["x"].cumsum(-1),
+    "cumulative_rows": lambda i, o: i["x"].cumsum(-1) if i.get("start") is None and not o.get("reverse") else None,
+    "transpose": lambda i, o: i["x"].swapaxes(-1, -2).contiguous(),
 }  # fmt: skip
 
 

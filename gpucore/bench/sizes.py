@@ -1,8 +1,8 @@
-"""Inputs of a bench case: random data made quickly, and the same case cut down along its leading axis."""
+"""Inputs of a bench case: random data made quickly, and the same case cut down axis by axis."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..dtypes import as_dtype, host_array
 from ..errors import GpucoreError
 from ..kernel import Case, Kernel, Launch
 
-POOL = 1 << 22
+POOL = 1 << 24
 Arrays = list[np.ndarray | None]
 
 
@@ -26,15 +26,17 @@ class PooledGenerator(np.random.Generator):
 
     def __init__(self, seed: int) -> None:
         super().__init__(np.random.PCG64(seed))
-        self._pool = super().standard_normal(POOL, np.float32)
+        self._pool = super().standard_normal(POOL + POOL // 8, np.float32)
 
     def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
         """Normal numbers; float32 arrays of more than 2^16 elements come from the pool."""
         count = 1 if size is None else int(np.prod(size))
         if out is not None or np.dtype(dtype) != np.float32 or count <= 1 << 16:
             return super().standard_normal(size, dtype, out)
-        start = int(self.integers(POOL))
-        return np.resize(np.roll(self._pool, start), count).reshape(size)
+        if count > POOL:
+            return np.resize(self._pool, count).reshape(size)
+        start = int(self.integers(POOL - count + 1 + POOL // 8)) if count < POOL else int(self.integers(POOL // 8))
+        return self._pool[start : start + count].reshape(size).copy()
 
 
 def inputs(kernel: Kernel, case: Case, rng: np.random.Generator) -> tuple[Arrays, dict[str, Any]]:
@@ -60,52 +62,48 @@ def cost(kernel: Kernel, device: Device, arrays: Sequence[np.ndarray | None], op
     return kernel.cost(shapes, launch, options)
 
 
-def shrink(kernel: Kernel, device: Device, arrays: Arrays, options: dict[str, Any], factor: int) -> tuple[Arrays, dict[str, Any]] | None:
-    """The case with the leading axis of its largest array cut to a `factor`-th; None where that does not fit the kernel.
+def halve(kernel: Kernel, device: Device, arrays: Arrays, options: dict[str, Any]) -> tuple[Arrays, dict[str, Any]] | None:
+    """The case with one axis of its largest array cut in half; None where no axis can be.
 
-    Every axis and every number in a tuple option of the same length is cut with it, so that shapes go on agreeing.
+    The first axis is tried first. Every axis, and every number in a tuple option, of the same length is cut with it, so
+    that shapes go on agreeing; a cut that the kernel's rule refuses is not made.
     """
-    if factor <= 1:
-        return arrays, options
-    lead = _lead(arrays, options)
-    if lead <= 1:
-        return None
-    short = max(1, lead // factor)
-    cut = [None if a is None else np.ascontiguousarray(a[tuple(slice(short if n == lead else n) for n in a.shape)]) for a in arrays]
-    cut_options = {
-        k: tuple(short if isinstance(n, int) and n == lead else n for n in v) if isinstance(v, tuple) else v for k, v in options.items()
-    }
-    try:
-        launch_of(kernel, device, cut, cut_options)
-    except (GpucoreError, ArithmeticError, IndexError):
-        return None
-    return cut, cut_options
+    before = sum(cost(kernel, device, arrays, options))
+    for length in dict.fromkeys(_largest(arrays, options)):
+        if length < 2:
+            continue
+        half = length // 2
+        cut = [None if a is None else a[tuple(slice(half if n == length else n) for n in a.shape)] for a in arrays]
+        changed = {k: tuple(half if n == length else n for n in v) if _is_shape(v) else v for k, v in options.items()}
+        try:
+            if sum(cost(kernel, device, cut, changed)) < before:
+                return cut, changed
+        except (GpucoreError, ArithmeticError, IndexError, ValueError):
+            continue
+    return None
 
 
-def _lead(arrays: Arrays, options: dict[str, Any]) -> int:
-    shapes = [a.shape for a in arrays if a is not None and a.ndim]
-    shapes += [v for v in options.values() if isinstance(v, tuple) and v and all(isinstance(n, int) for n in v)]
-    return max(shapes, key=prod)[0] if shapes else 1
+def _largest(arrays: Arrays, options: dict[str, Any]) -> tuple[int, ...]:
+    shapes = [a.shape for a in arrays if a is not None and a.ndim] + [v for v in options.values() if _is_shape(v)]
+    return max(shapes, key=prod, default=())
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) > 0 and all(isinstance(n, int) for n in value)
 
 
 def shrink_until(
-    kernel: Kernel, device: Device, arrays: Arrays, options: dict[str, Any], flops: float, moved: float
+    kernel: Kernel, device: Device, arrays: Arrays, options: dict[str, Any], enough: Callable[[float, float], bool]
 ) -> tuple[Arrays, dict[str, Any], int]:
-    """The case cut by the smallest power of two that needs no more than this; its factor is the third value.
-
-    Where cutting stops to fit before, the smallest that does fit.
-    """
-    best = (arrays, options, 1)
-    factor = 1
-    while True:
-        f, b = cost(kernel, device, best[0], best[1])
-        if f <= flops and b <= moved:
-            return best
-        factor *= 2
-        smaller = shrink(kernel, device, arrays, options, factor)
-        if smaller is None or factor > max(2, _lead(arrays, options)):
-            return best
-        best = (*smaller, factor)
+    """The case halved until `enough(flops, bytes)`, or as far as it goes; the third value is 2 to the number of cuts."""
+    cuts = 0
+    while not enough(*cost(kernel, device, arrays, options)):
+        smaller = halve(kernel, device, arrays, options)
+        if smaller is None:
+            break
+        arrays, options = smaller
+        cuts += 1
+    return [None if a is None else np.ascontiguousarray(a) for a in arrays], options, 1 << cuts
 
 
 def shown(kernel: Kernel, arrays: Arrays, options: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import GpucoreError
 from .common import Command, add_common, give_defaults
 
-COMMANDS = ("devices", "parity", "run")
+COMMANDS = ("devices", "parity", "bench", "run", "demo")
 """The modules beside this one that are commands, in the order of `gpucore --help`."""
 
 EXAMPLES = """\

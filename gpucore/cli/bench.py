@@ -68,7 +68,10 @@ def say(report: BenchReport, stream: Any) -> None:
         print(f"{what:<66}{value:>14}", file=stream)
     print(file=stream)
     rows = [
-        [t.kernel, t.case[:48], si(t.seconds, "s"), number(t.gb_per_s), number(t.gflop_per_s), f"{t.share:.0%}", t.bound, "" if t.correct else "WRONG"]
+        [
+            t.kernel, t.case[:48], si(t.seconds, "s"), number(t.gb_per_s), number(t.gflop_per_s), f"{t.share:.0%}", t.bound,
+            "" if t.correct else "WRONG",
+        ]
         for t in report.timings
     ]  # fmt: skip
     for line in table_lines(["kernel", "case", "time", "GB/s", "GFLOP/s", "share", "bound by", ""], rows, "llrrrr"):

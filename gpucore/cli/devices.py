@@ -78,7 +78,8 @@ def _print(out: Output, row: dict[str, Any], mark: str) -> None:
 
 
 def _adapter_lines(row: dict[str, Any]) -> list[tuple[str, str]]:
-    limits, low, high = row["limits"], *row["subgroup_range"]
+    limits: dict[str, int] = row["limits"]
+    low, high = row["subgroup_range"]
     has = [f.replace("_", " ") for f in FEATURES if f in row["features"]]
     lacks = [f.replace("_", " ") for f in FEATURES if f not in row["features"]]
     measured = f"{row['subgroup_size']} lanes, measured" if row["subgroup_size"] else "not measured"

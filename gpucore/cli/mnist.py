@@ -55,6 +55,7 @@ def add_parser(subparsers: Any) -> None:
     data.add_argument("--digits", action="store_true", help="scikit-learn's 8 x 8 digits, scaled up, instead of MNIST")
     data.add_argument("--limit", type=int, metavar="N", help="only the first N training and N test images")
     data.add_argument("--out", metavar="DIR", help="folder for the results of train (default: runs/mnist-MODEL)")
+    data.add_argument("--resume", action="store_true", help="train: go on from last.safetensors in the results' folder")
     checks = parser.add_argument_group("checks")
     checks.add_argument("--steps", type=int, default=300, metavar="N", help="sanity: steps at most (default: 300)")
     checks.add_argument("--curve-steps", type=int, default=50, metavar="N", help="parity: steps of the loss curves (default: 50; 0: none)")
@@ -79,7 +80,7 @@ def _train(args: argparse.Namespace, out: Output, device: Device, images: Images
     out.say(f"{settings.model} on {images}")
     out.say(f"{settings.optimizer}, learning rate {settings.rate:g} ({settings.schedule}), batch {settings.batch}, on {device.name}")
     with EpochTable(out.stream) as table:
-        result = train(device, images, settings, out=folder, display=table)
+        result = train(device, images, settings, out=folder, resume=args.resume, display=table)
     out.say(f"test accuracy {result.accuracy:.2%} after {settings.epochs} epochs, {result.steps_per_second:.1f} steps/s")
     files = [folder / "last.safetensors", folder / "best.safetensors", *write_results(result, images, folder)]
     out.say(f"wrote {', '.join(f.name for f in files)} to {folder}")
@@ -94,9 +95,10 @@ def _sanity(args: argparse.Namespace, out: Output, device: Device, images: Image
     with EpochTable(out.stream) as table:
         table.start(1, 1, args.steps)
         found = overfit(device, images, settings, steps=args.steps, display=table)
-    out.say(("passed: " if found.passed else "FAILED: ") + found.sentence())
+    if found.passed:
+        out.say(f"passed: {found.sentence()}")
     out.result({"passed": found.passed, "steps": len(found.losses), "accuracy": found.accuracy, "losses": found.losses.tolist()})
-    return 0 if found.passed else 1
+    return 0 if found.passed else out.failed(f"mnist sanity: {found.sentence()}")
 
 
 def _parity(args: argparse.Namespace, out: Output, device: Device, images: Images, settings: Settings) -> int:
@@ -106,9 +108,9 @@ def _parity(args: argparse.Namespace, out: Output, device: Device, images: Image
         slices = compare(device, images, models, settings, curve_steps=args.curve_steps, display=table)
     show_slices(out, slices)
     failed = [s for s in slices if not s.passed]
-    out.say(f"{len(slices)} slices, {len(failed)} failed")
+    out.say(f"{len(slices)} slices compared, {len(failed)} failed")
     out.result({"passed": not failed, "device": device.name, "slices": [s.as_dict() for s in slices]})
-    return 1 if failed else 0
+    return out.failed(f"mnist parity: {', '.join(f'{s.part} {s.name}' for s in failed)} differ from NumPy") if failed else 0
 
 
 def show_download(out: Output) -> Callable[[str, int, int | None], None]:

@@ -30,6 +30,11 @@ class Output:
         """Something to know that is no result, on stderr."""
         print(f"note: {text}", file=sys.stderr, flush=True)
 
+    def failed(self, sentence: str) -> int:
+        """Says on stderr what failed; returns the exit code 1."""
+        print(f"gpucore: {sentence}", file=sys.stderr, flush=True)
+        return 1
+
     def table(self, head: Sequence[str], rows: Sequence[Sequence[Any]], right: str = "") -> None:
         """An aligned table; `right` has an r for each column that is set to the right."""
         for line in table_lines(head, rows, right):

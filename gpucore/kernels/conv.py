@@ -19,6 +19,7 @@ from .window import Pair, geometry, out_size, rank4
 
 PLAIN: dict[str, Any] = dict(stride=(1, 1), padding=(0, 0), dilation=(1, 1))
 TILE = 4  # channels that one invocation computes
+GRADIENT_TILE = 8  # channels of one invocation of the gradient to the image
 WEIGHT_TILE = 8  # outputs, and taps, of one workgroup of the weight gradient
 LANES = 64
 WIDE = 256
@@ -92,7 +93,7 @@ def _gradient_flops(g: Any, weight: Any, **options: Any) -> float:
         dict(g=(1, 3, 1, 86), weight=(3, 2, 1, 3), size=(1, 257), stride=(1, 3), padding=(0, 4), dilation=(1, 4)),
         dict(g=(2, 2, 2, 2), weight=(2, 3, 2, 2), size=(9, 8), stride=(5, 4), padding=(0, 0), dilation=(2, 3)),
         dict(g=(0, 2, 3, 3), weight=(2, 3, 3, 3), size=(5, 5), **PLAIN),
-        dict(g=(1, 1, 1, 1), weight=(1, 4 * 65536 + 1, 1, 1), size=(1, 1), **PLAIN),
+        dict(g=(1, 1, 1, 1), weight=(1, 8 * 65536 + 1, 1, 1), size=(1, 1), **PLAIN),
     ],
 )  # fmt: skip
 def conv2d_input_gradient(g: Array, weight: Array, *, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Launch:
@@ -102,7 +103,7 @@ def conv2d_input_gradient(g: Array, weight: Array, *, size: Pair, stride: Pair, 
     out = out_size("conv2d_input_gradient", size, kernel_size, stride, padding, dilation)
     batch, (outputs, channels) = g.shape[0], weight.shape[:2]
     expect(g.shape[1:] == (outputs, *out), f"conv2d_input_gradient: g has shape {g.shape}; wants {(batch, outputs, *out)}")
-    tiles = ceil_div(channels, TILE)
+    tiles = ceil_div(channels, GRADIENT_TILE)
     params = geometry(size, kernel_size, out, stride, padding, dilation)
     params |= dict(batch=batch, channels=channels, outputs=outputs, channel_tiles=tiles)
     positions = _positions(g.device.kind, batch * prod(size), tiles)

@@ -76,7 +76,8 @@ _COLUMNS = [(1, 1, 1), (2, 257, 3), (1, 1009, 33), (3, 7, 130), (2, 0, 3), (0, 3
 @kernel(
     "reduce/reduce_rows", ref=ref.reduce_rows, flops=_one_per_element,
     bench=[dict(x=(4096, 4096), op=op) for op in ("sum", "logsumexp")],
-    cases=[dict(x=_shifted(*shape), op=op, id=f"{op} {shape}") for op in OPS for shape in _ROWS] + [dict(x=_special, op=op) for op in _PARITY] + [
+    cases=[dict(x=_shifted(*shape), op=op, id=f"{op} {shape}") for op in OPS for shape in _ROWS] + [
+        *[dict(x=_special, op=op) for op in _PARITY],
         dict(x=(3, 33), op="sum"), dict(x=_shifted(2, 4099), op="sum", chunk=512), dict(x=_shifted(1, 70001), op="sum", chunk=4096),
         dict(x=(2, 4096), op="logsumexp", chunk=1000), dict(x=(65537 * 256 + 1, 1), op="max", large=True),
         dict(x=_shifted(1, 1 << 20), op="sum", divisor=1e3), dict(x=(6, 33), center=(3,), op="sum", divisor=33.0), _far,
@@ -102,9 +103,12 @@ def reduce_rows(x: Array, center: Array | None = None, *, op: str, chunk: int | 
 
 
 @kernel(
-    "reduce/reduce_columns", ref=ref.reduce_columns, flops=_one_per_element, bench=dict(x=(64, 64, 4096), op="sum"),
-    cases=[dict(x=_shifted(*shape), op=op, id=f"{op} {shape}") for op in OPS for shape in _COLUMNS] + [dict(x=_special_columns, op=op) for op in _PARITY] + [
-        dict(x=(3, 33, 5), op="sum"), dict(x=_shifted(2, 1009, 5), op="sum", chunk=100), dict(x=_shifted(1, 70001, 2), op="sum", chunk=1000),
+    "reduce/reduce_columns", ref=ref.reduce_columns, flops=_one_per_element,
+    bench=dict(x=(64, 64, 4096), op="sum"),
+    cases=[dict(x=_shifted(*shape), op=op, id=f"{op} {shape}") for op in OPS for shape in _COLUMNS] + [
+        *[dict(x=_special_columns, op=op) for op in _PARITY],
+        dict(x=(3, 33, 5), op="sum"), dict(x=_shifted(2, 1009, 5), op="sum", chunk=100),
+        dict(x=_shifted(1, 70001, 2), op="sum", chunk=1000),
         dict(x=(3, 500, 40), op="logsumexp", chunk=64), dict(x=(65537, 2, 2), op="min", large=True),
         dict(x=(2, 33, 6), center=(6,), op="sum", divisor=33.0), dict(x=(2, 33, 6), center=(2, 6), op="squares"),
     ],

@@ -69,15 +69,19 @@ def _special_points(grid_range: Range, grid_size: int) -> np.ndarray:
     at = np.linspace(low, high, grid_size + 1).astype(np.float32)
     beside = [np.nextafter(at, np.float32(side)) for side in (-np.inf, np.inf)]
     odd = np.array([0.0, -0.0, 1e-30, -1e-30, 1e-42, 1e30, -1e30, np.inf, -np.inf, np.nan, 0.3, -1.7], np.float32)
-    return np.concatenate([at, *beside, odd])
+    points = np.concatenate([at, *beside, odd])
+    # A driver that flushes subnormals sees those just below 0 as 0: inside, where the grid starts there.
+    flushed = (points < 0) & (points > -np.finfo(np.float32).tiny)
+    return points[~flushed] if low == 0 else points
 
 
-_SMOOTH_ON_KNOTS = [
+_ON_KNOTS = [
     dict(x=_special_points(r, n), degree=p, grid_size=n, grid_range=r, order=m, id=f"specials p={p} G={n} {r} order {m}")
     for p, n, r, m in (
         (1, 2, (-1.0, 1.0), 0), (2, 64, (-3.0, 3.0), 0), (3, 5, (-3.0, 3.0), 0), (3, 128, (0.1, 0.9), 0), (6, 7, (-0.7, 2.3), 0),
         (2, 64, (-3.0, 3.0), 1), (3, 5, (-3.0, 3.0), 1), (3, 5, (-3.0, 3.0), 2), (6, 31, (-2.0, 5.0), 2), (1, 2, (-1.0, 1.0), 2),
-        (1, 128, (0.1, 0.9), 1), (2, 100, (-3.0, 3.0), 2), (1, 64, (-0.7, 2.3), 1),  # these jump at a knot
+        # These jump at a knot; no point is so near to 1e-6 of a cell before one that float32 could not tell.
+        (1, 128, (0.0, 3.0), 1), (2, 64, (0.0, 3.0), 2), (1, 32, (-3.0, 3.0), 1),
     )
 ]  # fmt: skip
 _ALL_DEGREES = [
@@ -89,7 +93,7 @@ _ALL_DEGREES = [
 @kernel(
     "spline/spline_basis", ref=ref.spline_basis, rtol=2e-5, flops=lambda x, *, degree, **options: 3.0 * degree * (degree + 1) * x.size,
     bench=[dict(x=_spread((1 << 20,), (-3.0, 3.0)), **GRID), dict(x=_spread((1 << 18,), (-3.0, 3.0)), **(GRID | dict(grid_size=64)))],
-    cases=[*[dict(x=shape, **GRID) for shape in ((1,), (3, 5, 7), (257,), (0, 3), ())], *_ALL_DEGREES, *_SMOOTH_ON_KNOTS,
+    cases=[*[dict(x=shape, **GRID) for shape in ((1,), (3, 5, 7), (257,), (0, 3), ())], *_ALL_DEGREES, *_ON_KNOTS,
            dict(x=_spread((128 * 65535 + 1,), (-3.0, 3.0)), degree=1, grid_size=2, grid_range=(-3.0, 3.0), large=True)],
 )  # fmt: skip
 def spline_basis(x: Array, *, degree: int, grid_size: int, grid_range: Range, order: int = 0) -> Launch:
@@ -112,10 +116,12 @@ _CONTRACT = [
 
 
 @kernel(
-    "spline/spline_contract", ref=ref.spline_contract, atol=5e-6, flops=lambda x, weights, *, degree, **options: 2.0 * (degree + 1) * x.size,
+    "spline/spline_contract", ref=ref.spline_contract, atol=5e-6,
+    flops=lambda x, weights, *, degree, **options: 2.0 * (degree + 1) * x.size,
     bench=dict(x=_spread((1 << 20,), (-3.0, 3.0)), weights=(1 << 20, 8), **GRID),
     cases=[*_CONTRACT, dict(x=_special_points((-3.0, 3.0), 5), weights=(30, 8), **GRID, order=1, id="specials"),
-           dict(x=_spread((128 * 65535 + 1,), (0.0, 1.0)), weights=(128 * 65535 + 1, 3), degree=1, grid_size=2, grid_range=(0.0, 1.0), large=True)],
+           dict(x=_spread((128 * 65535 + 1,), (0.0, 1.0)), weights=(128 * 65535 + 1, 3),
+                degree=1, grid_size=2, grid_range=(0.0, 1.0), large=True)],
 )  # fmt: skip
 def spline_contract(x: Array, weights: Array, *, degree: int, grid_size: int, grid_range: Range, order: int = 0) -> Launch:
     """Σ_k weights[..., k]·B_k(x), B the order-th derivatives: a spline of its own at every point."""

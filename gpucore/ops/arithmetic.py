@@ -47,7 +47,7 @@ def _apply(op: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
     dtype = convert.common_dtype(name, a.dtype, b.dtype)
     if name in _FLOATING and not dtype.is_float:
         dtype = float32
-    return op(convert.astype(a, dtype), convert.astype(b, dtype))
+    return op(convert.brought_to(a, dtype), convert.brought_to(b, dtype))
 
 
 def _with_number(name: str, op: Callable[[Any, Any], Any], x: Any, value: Any, swap: bool) -> Any:
@@ -238,7 +238,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     if not any(numbers):
         same = a.dtype is b.dtype and a.dtype is bool_
         dtype = bool_ if same else convert.common_dtype("where", a.dtype, b.dtype)
-        return _where(condition, convert.astype(a, dtype), convert.astype(b, dtype), a_value=0.0, b_value=0.0)
+        return _where(condition, convert.brought_to(a, dtype), convert.brought_to(b, dtype), a_value=0.0, b_value=0.0)
     value = a if numbers[0] else b
     tensor = b if numbers[0] else a
     if not (tensor.dtype is bool_ and isinstance(value, bool)):

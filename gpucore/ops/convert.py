@@ -104,6 +104,15 @@ def common_dtype(who: str, a: DType, b: DType) -> DType:
     return kinds.pop()
 
 
+def brought_to(x: Any, dtype: DType) -> Any:
+    """x in the common dtype. float32 stays as it is beside float64, which kernels take together; so does a tensor on a GPU
+    whose other operand is its float64 double in a reference run.
+    """
+    if dtype is float64 and (x.dtype is float32 or not x.device.is_cpu):
+        return to_float(x)
+    return astype(x, dtype)
+
+
 def tensor_beside(value: Any, like: Array) -> Any:
     """An array as a tensor on like's device in its own dtype (float64 stays beside float64)."""
     host = np.asarray(value)

@@ -1,3 +1,204 @@
 """Softmax and normalisations: the operations."""
 
-__all__: list[str] = []
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ..array import Array
+from ..autograd import Backward, differentiable
+from ..errors import ShapeError
+from ..kernels import batch_norm as B
+from ..kernels import norm as K
+from . import elementwise, reduce, shape
+from .reduce_axes import accurate_mean, part_of
+from .reduce_axes import reduce as reduce_axes
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = ["batch_norm1d", "layer_norm", "log_softmax", "masked_softmax", "rms_norm", "softmax"]
+
+
+def softmax(x: Array, *, axis: int = -1) -> Tensor:
+    """eˣ / Σ eˣ along an axis, never overflowing; rows that hold +inf, NaN or nothing but -inf give NaN."""
+    return _along("softmax", x, axis, _softmax)  # type: ignore[no-any-return]
+
+
+def log_softmax(x: Array, *, axis: int = -1) -> Tensor:
+    """x - log Σ eˣ along an axis: the logarithm of softmax, exact where softmax underflows."""
+    return _along("log_softmax", x, axis, lambda rows: _softmax(rows, log=True))  # type: ignore[no-any-return]
+
+
+def masked_softmax(x: Array, mask: Array, *, axis: int = -1) -> Tensor:
+    """softmax along an axis over the elements where mask is True; 0 elsewhere, and in all of a row without any.
+
+    The boolean mask broadcasts to x.
+    """
+    if mask.ndim > x.ndim:
+        raise ShapeError(f"masked_softmax: mask {mask.shape} has more axes than x {x.shape}")
+    full = shape.reshape(mask, (1,) * (x.ndim - mask.ndim) + mask.shape)
+    return _along("masked_softmax", x, axis, _masked_softmax, full)  # type: ignore[no-any-return]
+
+
+def _along(who: str, x: Array, axis: int, rows: Callable[..., Any], *more: Array) -> Any:
+    """rows(x, *more), which works on the last axis, along another: the axis trades places with the last one."""
+    if x.ndim == 0:
+        raise ShapeError(f"{who}: x has no axes; wants one or more")
+    at = shape.normalize_axis(who, axis, x.ndim)
+    if at == x.ndim - 1:
+        return rows(x, *more)
+    order = list(range(x.ndim))
+    order[at], order[-1] = order[-1], order[at]
+    return shape.permute_dims(rows(*[shape.permute_dims(t, order) for t in (x, *more)]), order)
+
+
+@differentiable
+def _softmax(x: Any, *, log: bool = False) -> tuple[Any, Backward]:
+    y = K.softmax(x, None, log=log)
+    return y, lambda g: (lambda: _softmax_backward(g, y, log=log),)
+
+
+@differentiable
+def _masked_softmax(x: Any, mask: Any) -> tuple[Any, Backward]:
+    y = K.softmax(x, mask)
+    return y, lambda g: (lambda: _softmax_backward(g, y), None)  # y is 0 where masked, and so is the gradient
+
+
+@differentiable
+def _softmax_backward(g: Any, y: Any, *, log: bool = False) -> tuple[Any, Backward]:
+    """y · (g - Σ g·y), or g - e^y · Σ g: how a gradient passes a softmax; bilinear in g, so it can be differentiated again."""
+
+    def from_softmax(v: Any) -> Any:
+        through = elementwise.subtract(g, reduce.sum(elementwise.multiply(g, y), axis=-1, keepdims=True))
+        weight = reduce.sum(elementwise.multiply(v, y), axis=-1, keepdims=True)
+        return elementwise.subtract(elementwise.multiply(v, through), elementwise.multiply(g, weight))
+
+    def log_to_g(v: Any) -> Any:
+        return elementwise.subtract(v, reduce.sum(elementwise.multiply(v, elementwise.exp(y)), axis=-1, keepdims=True))
+
+    def log_to_y(v: Any) -> Any:
+        total = reduce.sum(g, axis=-1, keepdims=True)
+        return elementwise.negative(elementwise.multiply(elementwise.multiply(v, elementwise.exp(y)), total))
+
+    def backward(v: Any) -> tuple[Any, Any]:
+        if log:
+            return lambda: log_to_g(v), lambda: log_to_y(v)
+        return lambda: _softmax_backward(v, y), lambda: from_softmax(v)
+
+    return K.softmax_backward(g, y, log=log), backward
+
+
+def layer_norm(x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5) -> Tensor:
+    """(x - μ) / √(σ² + eps) · weight + bias over the last axis (Ba et al., Layer Normalization, 2016).
+
+    weight, bias: of the last axis's length, each optional. A mean far from zero costs no digits.
+    """
+    return _layer_norm(x, weight, bias, eps=float(eps))  # type: ignore[no-any-return]
+
+
+@differentiable
+def _layer_norm(x: Any, weight: Any, bias: Any, *, eps: float) -> tuple[Any, Backward]:
+    y, offset, rstd = K.layer_norm(x, weight, bias, eps=eps)
+
+    def backward(g: Any) -> Any:
+        sums = cache(lambda: _norm_weight_backward(g, x, rstd, offset))  # both gradients come from one pass
+        return lambda: _norm_backward(g, x, rstd, offset, weight), lambda: sums()[0], lambda: sums()[1]
+
+    return y, backward
+
+
+def rms_norm(x: Array, weight: Array | None = None, *, eps: float = 1e-6) -> Tensor:
+    """x / √(mean(x²) + eps) · weight over the last axis (Zhang and Sennrich, Root Mean Square Layer Normalization, 2019)."""
+    return _rms_norm(x, weight, eps=float(eps))  # type: ignore[no-any-return]
+
+
+@differentiable
+def _rms_norm(x: Any, weight: Any, *, eps: float) -> tuple[Any, Backward]:
+    y, rstd = K.rms_norm(x, weight, eps=eps)
+    return y, lambda g: (lambda: _norm_backward(g, x, rstd, None, weight), lambda: _norm_weight_backward(g, x, rstd, None)[0])
+
+
+@differentiable
+def _norm_backward(g: Any, x: Any, rstd: Any, offset: Any, weight: Any) -> tuple[Any, Backward]:
+    return K.norm_backward(g, x, rstd, offset, weight), None
+
+
+@differentiable
+def _norm_weight_backward(g: Any, x: Any, rstd: Any, offset: Any) -> tuple[Any, Backward]:
+    cols = x.shape[-1]
+    chunk = part_of(1, x.size // cols, cols)
+    return _sum_parts(K.norm_weight_backward(g, x, rstd, offset, chunk=chunk)), None
+
+
+def _sum_parts(parts: tuple[Array, Array]) -> tuple[Array, ...]:
+    """The sums over the first axis of two [parts, n] results, each [n]."""
+    return tuple(t.view(t.shape[1:]) if t.shape[0] == 1 else reduce_axes(t, (0,), "sum").view(t.shape[1:]) for t in parts)
+
+
+def batch_norm1d(
+    x: Array, weight: Array | None, bias: Array | None, running_mean: Array, running_var: Array, *,
+    training: bool, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
+    """(x - mean) / √(variance + eps) · weight + bias per channel of [N, C] or [N, C, L] (Ioffe and Szegedy, 2015).
+
+    In training mean and (biased) variance are those of x, and the running ones are updated in place:
+    running = (1 - momentum) · running + momentum · batch, the variance unbiased (a single element per channel counts as
+    0, its biased variance). Otherwise the running ones are used. An empty batch is refused in training.
+    """
+    B.channels_of("batch_norm1d", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    if not training:
+        return _batch_norm(x, weight, bias, running_mean, running_var, eps=float(eps))  # type: ignore[no-any-return]
+    count = x.shape[0] * (x.shape[2] if x.ndim == 3 else 1)
+    if count == 0:
+        raise ShapeError(f"batch_norm1d: x of shape {x.shape} has no elements to take statistics of; wants one or more per channel")
+    y, mean, variance = _batch_norm_training(x, weight, bias, eps=float(eps))
+    B.batch_norm_update(running_mean, running_var, mean, variance, momentum=float(momentum), count=count)
+    return y  # type: ignore[no-any-return]
+
+
+@differentiable
+def _batch_norm(x: Any, weight: Any, bias: Any, mean: Any, variance: Any, *, eps: float) -> tuple[Any, Backward]:
+    """Batch normalisation with given statistics; no gradient flows to them."""
+
+    def backward(g: Any) -> Any:
+        sums = cache(lambda: _batch_norm_sums(g, x, mean, variance, eps=eps))
+        to_x = lambda: _batch_norm_backward(g, x, mean, variance, weight, None, None, eps=eps)  # noqa: E731
+        return to_x, lambda: sums()[0], lambda: sums()[1], None, None
+
+    return B.batch_norm(x, mean, variance, weight, bias, eps=eps), backward
+
+
+@differentiable
+def _batch_norm_training(x: Any, weight: Any, bias: Any, *, eps: float) -> tuple[Any, Backward]:
+    """(result, mean, variance) with the statistics of x; gradients flow from the result alone."""
+    axes = (0, *range(2, x.ndim))
+    count = float(x.size // x.shape[1]) if x.size else 1.0
+    channels = x.shape[1:2]
+    mean = accurate_mean(x, axes).view(channels)
+    variance = reduce_axes(x, axes, "squares", divisor=count, center=mean).view(channels)
+    y = B.batch_norm(x, mean, variance, weight, bias, eps=eps)
+
+    def backward(gradients: Any) -> Any:
+        g = gradients[0]
+        sums = cache(lambda: _batch_norm_sums(g, x, mean, variance, eps=eps))
+        to_x = lambda: _batch_norm_backward(g, x, mean, variance, weight, *sums(), eps=eps)  # noqa: E731
+        return to_x, lambda: sums()[0], lambda: sums()[1]
+
+    return (y, mean, variance), backward
+
+
+@differentiable
+def _batch_norm_sums(g: Any, x: Any, mean: Any, variance: Any, *, eps: float) -> tuple[Any, Backward]:
+    length = x.shape[2] if x.ndim == 3 else 1
+    channels, count = x.shape[1], x.shape[0] * length
+    chunk = part_of(channels, count, 1) if length > 1 else part_of(1, count, channels)
+    return _sum_parts(B.batch_norm_weight_backward(g, x, mean, variance, eps=eps, chunk=chunk)), None
+
+
+@differentiable
+def _batch_norm_backward(
+    g: Any, x: Any, mean: Any, variance: Any, weight: Any, weight_gradient: Any, bias_gradient: Any, *, eps: float
+) -> tuple[Any, Backward]:
+    return B.batch_norm_backward(g, x, mean, variance, weight, weight_gradient, bias_gradient, eps=eps), None

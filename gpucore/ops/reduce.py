@@ -10,12 +10,12 @@ from ..array import Array
 from ..autograd import Backward, differentiable
 from ..errors import DTypeError, ShapeError
 from . import elementwise, shape
-from .reduce_axes import Axis, axes_of, kept_shape, reduce, result_shape
+from .reduce_axes import Axis, accurate_mean, arguments, axes_of, kept_shape, reduce, repeats, result_shape, running_sums
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
-__all__ = ["max", "mean", "min", "sum", "sum_to"]
+__all__ = ["argmax", "argmin", "cumulative_sum", "logsumexp", "max", "mean", "min", "sum", "sum_to", "var"]
 
 
 def _expand(g: Any, x: Array, axes: Sequence[int]) -> Any:
@@ -106,3 +106,79 @@ def min(x: Any, *, axis: Axis = None, keepdims: bool = False) -> tuple[Any, Back
     The gradient is shared equally between equal minima.
     """
     return _extreme("min", x, axis, keepdims)
+
+
+@differentiable
+def var(x: Any, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> tuple[Any, Backward]:
+    """Σ (x - mean)² / (n - correction) over the axes (all by default).
+
+    The mean is taken first, to its last digit, so that one far from zero costs no digits. NaN over an empty axis and where
+    n ≤ correction leaves 0 / 0, as NumPy has it.
+    """
+    axes = axes_of("var", x, axis)
+    _check_float("var", x)
+    count = prod(x.shape[a] for a in axes)
+    freedom = count - correction if count > correction else 0
+    y = _mean_square_deviation(x, axes, count, float(freedom)).view(result_shape(x, axes, keepdims))
+
+    def backward(g: Any) -> Any:
+        deviation = elementwise.subtract(x, mean(x, axis=axes, keepdims=True))
+        return elementwise.multiply(deviation, _expand(_scale(g, 2 / freedom if freedom else float("nan")), x, axes))
+
+    return y, lambda g: (lambda: backward(g),)
+
+
+def _mean_square_deviation(x: Any, axes: Sequence[int], count: int, divisor: float) -> Array:
+    """Σ (x - mean)² over divisor, flat; where means cannot repeat over x inside the kernel, of deviations in memory."""
+    if repeats(x, axes):
+        return reduce(x, axes, "squares", divisor=divisor, center=accurate_mean(x, axes))
+    center = reduce(x, axes, "sum", divisor=float(count)).view(kept_shape(x, axes))
+    deviation = elementwise.subtract(x, center)
+    deviation = elementwise.subtract(deviation, reduce(deviation, axes, "sum", divisor=float(count)).view(center.shape))
+    return reduce(deviation, axes, "squares", divisor=divisor)
+
+
+@differentiable
+def logsumexp(x: Any, *, axis: Axis = None, keepdims: bool = False) -> tuple[Any, Backward]:
+    """log Σ eˣ over the axes (all by default), never overflowing; -inf over an empty axis or one of -inf."""
+    axes = axes_of("logsumexp", x, axis)
+    _check_float("logsumexp", x)
+    y = reduce(x, axes, "logsumexp").view(result_shape(x, axes, keepdims))
+
+    def backward(g: Any) -> Any:
+        finite = elementwise.clip(y, min=-3.0e38)  # x - y is NaN where both are -inf; their share is 0
+        share = elementwise.exp(elementwise.subtract(x, _expand(finite, x, axes)))
+        return elementwise.multiply(share, _expand(g, x, axes))
+
+    return y, lambda g: (lambda: backward(g),)
+
+
+def _argument(op: str, x: Any, axis: int | None, keepdims: bool) -> tuple[Any, Backward]:
+    axes = axes_of(op, x, axis)
+    _check_float(op, x)
+    _check_nonempty(op, x, axes)
+    flat = x.view((x.size,)) if axis is None else x
+    return arguments(flat, 0 if axis is None else axes[0], op).view(result_shape(x, axes, keepdims)), None
+
+
+@differentiable
+def argmax(x: Any, *, axis: int | None = None, keepdims: bool = False) -> tuple[Any, Backward]:
+    """The index, int32, of the first maximum along an axis (of the flattened x by default); a NaN counts as the maximum."""
+    return _argument("argmax", x, axis, keepdims)
+
+
+@differentiable
+def argmin(x: Any, *, axis: int | None = None, keepdims: bool = False) -> tuple[Any, Backward]:
+    """The index, int32, of the first minimum along an axis (of the flattened x by default); a NaN counts as the minimum."""
+    return _argument("argmin", x, axis, keepdims)
+
+
+@differentiable
+def cumulative_sum(x: Any, *, axis: int = -1, reverse: bool = False) -> tuple[Any, Backward]:
+    """out[i] = Σ x[k] over k ≤ i along an axis; with reverse, over k ≥ i."""
+    if x.ndim == 0:
+        raise ShapeError("cumulative_sum: x has no axes; wants one or more")
+    (along,) = axes_of("cumulative_sum", x, axis)
+    _check_float("cumulative_sum", x)
+    y = running_sums(x, along, reverse=reverse)
+    return y, lambda g: (lambda: cumulative_sum(g, axis=axis, reverse=not reverse),)

@@ -13,6 +13,7 @@ from ..array import Array
 from ..errors import ShapeError
 from ..kernel import ceil_div
 from ..kernels import reduce as K
+from . import elementwise
 
 Axis = int | Sequence[int] | None
 
@@ -20,6 +21,8 @@ ENOUGH_GROUPS = 1024
 """Workgroups that fill a large device; fewer, and a long reduction is split into parts."""
 ROW_PART = 4096
 COLUMN_PART = 64
+SHORT_ROW = 128
+"""Elements below which a row is scanned by one lane."""
 LONGEST_COLUMN = 4096
 """Elements above which a column is split whatever the grid: a lane's own chain of additions must stay short."""
 
@@ -49,7 +52,7 @@ def result_shape(x: Array, axes: Sequence[int], keepdims: bool) -> tuple[int, ..
     return kept_shape(x, axes) if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)
 
 
-def _groups(x: Array, axes: Sequence[int]) -> list[tuple[int, bool]]:
+def groups_of(x: Array, axes: Sequence[int]) -> list[tuple[int, bool]]:
     """(length, reduced?) of x's axes with neighbours of one kind merged and axes of length 1 left out."""
     merged: list[tuple[int, bool]] = []
     for i, n in enumerate(x.shape):
@@ -62,7 +65,7 @@ def _groups(x: Array, axes: Sequence[int]) -> list[tuple[int, bool]]:
     return merged
 
 
-def _part_of(outer: int, reduced: int, inner: int) -> int | None:
+def part_of(outer: int, reduced: int, inner: int) -> int | None:
     """Elements per part of a reduction in two steps, or None for one step."""
     if inner == 1:
         parts = min(ceil_div(ENOUGH_GROUPS, outer), reduced // ROW_PART)
@@ -76,7 +79,7 @@ def _part_of(outer: int, reduced: int, inner: int) -> int | None:
 
 def _one_group(x: Array, outer: int, reduced: int, inner: int, op: str, divisor: float, center: Array | None) -> Array:
     """A reduction over the middle of three axes."""
-    part = _part_of(outer, reduced, inner) if min(outer, inner) else None
+    part = part_of(outer, reduced, inner) if min(outer, inner) else None
     if not x.dtype.is_float:
         y = K.reduce_integers(x.view((outer, reduced, inner)), op=op, chunk=part)
         return y if part is None else K.reduce_integers(y, op=op)  # type: ignore[no-any-return]
@@ -90,15 +93,59 @@ def _one_group(x: Array, outer: int, reduced: int, inner: int, op: str, divisor:
 def reduce(x: Array, axes: Sequence[int], op: str, *, divisor: float = 1.0, center: Array | None = None) -> Array:
     """op of x - center over these axes, sums over divisor; one group of neighbouring axes after another, without the tape.
 
-    A center (one value per result) goes with one group only. Returns a flat result.
+    The groups go from the last to the first; a center repeats over the results of the last. Returns a flat result.
     """
-    groups = _groups(x, axes) or [(1, True)]
+    groups = groups_of(x, axes) or [(1, True)]
     if not any(reduced for _, reduced in groups):
         groups.append((1, True))
     while (last := [i for i, (_, reduced) in enumerate(groups) if reduced]) != []:
         i = last[-1]
         outer, inner = prod(n for n, _ in groups[:i]), prod(n for n, _ in groups[i + 1 :])
         x = _one_group(x, outer, groups[i][0], inner, op, divisor if len(last) == 1 else 1.0, center)
-        op = "sum" if op == "squares" else op
+        op, center = "sum" if op == "squares" else op, None
         del groups[i]
     return x
+
+
+def repeats(x: Array, axes: Sequence[int]) -> bool:
+    """True when one value per result can be the `center` of `reduce`: at most one more group, and that one leads x."""
+    groups = [reduced for _, reduced in groups_of(x, axes)]
+    return groups.count(True) <= 1 or (groups.count(True) == 2 and groups[0])
+
+
+def accurate_mean(x: Array, axes: Sequence[int]) -> Array:
+    """The mean, flat, to its last digit: a first mean and the mean of what is left. The axes must be such that it `repeats`.
+
+    The rounding of a long sum around 10⁴ moves the mean by more than its own last digit, and a variance with it.
+    """
+    count = float(prod(x.shape[a] for a in axes))
+    first = reduce(x, axes, "sum", divisor=count)
+    rest = reduce(x, axes, "sum", divisor=count, center=first) if first.size else first
+    return elementwise.add(first.view((first.size,)), rest.view((rest.size,)))  # type: ignore[no-any-return]
+
+
+def _lines(x: Array, axis: int) -> tuple[int, int, int]:
+    """x as [outer, length, inner] around one axis."""
+    return prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
+
+
+def running_sums(x: Array, axis: int, *, reverse: bool) -> Array:
+    """Running sums along one axis; a long one is scanned in parts that start at the running sums of the parts' totals."""
+    outer, length, inner = _lines(x, axis)
+    rows = inner == 1 and length >= SHORT_ROW
+    kernel, view = (K.cumulative_rows, (outer, length)) if rows else (K.cumulative_columns, (outer, length, inner))
+    flat = x.view(view)
+    part = part_of(outer, length, inner) if min(outer, inner) else None
+    if part is None:
+        return kernel(flat, reverse=reverse).view(x.shape)  # type: ignore[no-any-return]
+    totals = (K.reduce_rows if rows else K.reduce_columns)(flat, op="sum", chunk=part)
+    start = kernel(totals, reverse=reverse)
+    return kernel(flat, start, chunk=part, reverse=reverse).view(x.shape)  # type: ignore[no-any-return]
+
+
+def arguments(x: Array, axis: int, op: str) -> Array:
+    """The indices of the first extremes along one axis, flat; a long axis in two steps."""
+    lines = _lines(x, axis)
+    part = part_of(*lines) if min(lines) else None
+    best = K.argument(x.view(lines), op=op, chunk=part)
+    return best if part is None else K.argument(x.view(lines), best, op=op)  # type: ignore[no-any-return]

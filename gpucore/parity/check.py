@@ -53,7 +53,8 @@ class CaseResult:
         """The result in words, for a failing test or a list of failures."""
         if self.error:
             return f"{self.kernel} {self.case}: {self.error}"
-        said = f"{self.kernel} {self.case}: error {self.headroom:.3g} of the tolerance, max abs {self.max_abs:.3g}, relative L2 {self.relative_l2:.3g}"
+        said = f"{self.kernel} {self.case}: error {self.headroom:.3g} of the tolerance"
+        said += f", max abs {self.max_abs:.3g}, relative L2 {self.relative_l2:.3g}"
         if not self.specials:
             said += ", NaN or infinities differ"
         if not self.repeatable:
@@ -208,7 +209,7 @@ def _fold(result: CaseResult, data: CaseData, name: str, got: np.ndarray, want: 
     gap = np.where(finite & np.isfinite(a), np.abs(a - np.where(finite, b, 0)), 0.0)
     gap[finite & ~np.isfinite(a)] = np.inf
     allowed = np.where(finite, tol.atol + tol.rtol * np.abs(np.where(finite, b, 0)), np.inf) if not exact else np.full(b.shape, 0.5)
-    share = gap / allowed
+    share = np.divide(gap, allowed, out=np.where(gap > 0, np.inf, 0.0), where=allowed > 0)
     scale, distance = float(np.linalg.norm(b[finite])), float(np.linalg.norm(gap[finite]))
     l2 = distance / scale if scale > 0 else distance
     floor = tol.atol * np.sqrt(max(1, b.size))  # noise around zero has no relative size
@@ -239,10 +240,10 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
 def _steps(got: np.ndarray, want: np.ndarray, dtype: DType) -> np.ndarray:
     """How many values of the dtype lie between got and the rounded reference; 0 is the correctly rounded result."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.abs(_ordinal(got, dtype) - _ordinal(want, dtype)).astype(np.float64)
+        return np.asarray(np.abs(_ordinal(got, dtype) - _ordinal(want, dtype)), np.float64)
 
 
-def _ordinal(values: np.ndarray, dtype: DType) -> np.ndarray:
+def _ordinal(values: np.ndarray, dtype: DType) -> Any:
     """Each value's place in the ascending list of the dtype's values; both zeros are 0."""
     if dtype is bfloat16:
         bits, width = encode_bfloat16(values.astype(np.float32)), 16
@@ -253,9 +254,10 @@ def _ordinal(values: np.ndarray, dtype: DType) -> np.ndarray:
     else:
         bits, width = values.astype(np.float32).view(np.uint32), 32
     low = bits.astype(np.int64) & ((1 << (width - 1)) - 1)
-    return np.asarray(np.where(bits >> (width - 1) == 0, low, -low))
+    return np.where(bits >> (width - 1) == 0, low, -low)
 
 
 __all__ = [
-    "Arrays", "CaseData", "CaseResult", "case_data", "case_inputs", "case_label", "check_case", "compare", "failed", "to_device", "with_reference",
+    "Arrays", "CaseData", "CaseResult", "case_data", "case_inputs", "case_label", "check_case", "compare", "failed", "to_device",
+    "with_reference",
 ]  # fmt: skip

@@ -124,9 +124,9 @@ def run_parity(
 ) -> ParityReport:
     """Compares every case of these kernels on every one of these devices with the float64 reference.
 
-    The reference is worked out once per case; large cases run on the first pass of each adapter alone. `quick` leaves out the large cases, the second run for equal bits and
-    all but a few cases per kernel. `progress` is called after each comparison with what was compared.
-    A kernel that raises is a failed row.
+    The reference is worked out once per case; large cases run on the first pass of each adapter alone. `quick` leaves
+    out the large cases, the second run for equal bits and all but a few cases per kernel. `progress` is called after
+    each comparison with what was compared. A kernel that raises is a failed row.
     """
     passes = [Pass(pass_name(d), d.info, probe_subnormals(d), self_test(d)) for d in on]
     report = ParityReport(passes, sorted(kernels, key=lambda k: k.family), [], not quick)
@@ -190,14 +190,17 @@ def _fits(arrays: Arrays, dev: Device) -> bool:
     return all(a is None or a.size * 4 <= limit for a in arrays)
 
 
+_SUMMED = ("cases", "passed", "seconds", "headroom", "max_abs", "l2", "ulp_p99")
+
+
 def totals(report: ParityReport) -> list[dict[str, Any]]:
     """One line per pass and kernel: counts, and the worst of each measure over the cases."""
     lines: dict[tuple[int, str], dict[str, Any]] = {}
     for number, r in report.rows:
         line = lines.setdefault(
             (number, r.kernel),
-            dict(number=number, kernel=r.kernel, cases=0, passed=0, headroom=0.0, max_abs=0.0, l2=0.0, ulp_p99=0.0, specials=True, same=True, seconds=0.0),
-        )  # fmt: skip
+            dict(number=number, kernel=r.kernel, specials=True, same=True) | dict.fromkeys(_SUMMED, 0),
+        )
         line["cases"] += 1
         line["passed"] += r.passed
         line["seconds"] += r.seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from ..kernel import Kernel, Tolerance
@@ -24,7 +25,7 @@ def as_json(report: ParityReport) -> str:
         {
             "report": "parity", "passed": report.passed, "verdict": report.verdict(), "environment": report.environment,
             "passes": [_pass_head(p) | {"selftest": [t.as_dict() for t in p.selftest]} for p in report.passes],
-            "kernels": [_kernel_head(k) | {"rtol": k.tolerance.rtol, "atol": k.tolerance.atol, "l2": k.tolerance.l2} for k in report.kernels],
+            "kernels": [_kernel_head(k) | asdict(k.tolerance) for k in report.kernels],
             "left_out": [{"pass": i, "kernel": k, "case": c} for i, k, c in report.left_out],
             "rows": [_row(i, r, report.repeated) for i, r in report.rows],
         }
@@ -104,8 +105,10 @@ def as_markdown(report: ParityReport) -> str:
         ]
         rows = [
             [
-                line["kernel"], line["cases"], line["passed"], number(line["headroom"]), number(line["max_abs"]), number(line["l2"]), number(line["ulp_p99"]),
-                "yes" if line["specials"] else "NO", ("yes" if line["same"] else "NO") if report.repeated else "not run", number(line["seconds"] * 1e3),
+                line["kernel"], line["cases"], line["passed"],
+                number(line["headroom"]), number(line["max_abs"]), number(line["l2"]), number(line["ulp_p99"]),
+                "yes" if line["specials"] else "NO", ("yes" if line["same"] else "NO") if report.repeated else "not run",
+                number(line["seconds"] * 1e3),
             ]
             for line in totals(report) if line["number"] == i
         ]  # fmt: skip
@@ -172,7 +175,8 @@ def _body(report: ParityReport) -> str:
 <label>Find <input type="search" id="search" placeholder="kernel or case"></label>
 <span id="count" class="soft" role="status"></span>
 </div>
-<div class="legend" aria-label="Colours: error as a share of the tolerance">Error: {legend}<span><i class="swatch fail">×</i>failed</span></div>
+<div class="legend" aria-label="Colours: error as a share of the tolerance">Error: {legend}
+<span><i class="swatch fail">×</i>failed</span></div>
 <div id="heat" class="heat"></div>
 <noscript><p>The heat map and the table need JavaScript; the same numbers are in parity.json and parity.md.</p></noscript>
 <h2>All comparisons</h2>

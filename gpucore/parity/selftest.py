@@ -28,7 +28,7 @@ def _with_specials(rng: np.random.Generator) -> np.ndarray:
 
 def _wrong_add_reference(a: np.ndarray, b: np.ndarray, *, fault: int) -> np.ndarray:
     """a + b, whatever the fault: the reference is never wrong."""
-    return np.add(a, b)
+    return np.asarray(a + b)
 
 
 def _wrong_add(a: Array, b: Array, *, fault: int) -> Launch:
@@ -54,7 +54,8 @@ def _undeclared(name: str, rule: Any, reference: Any, cases: list[Mapping[str, A
 
 
 WRONG_ADD = _undeclared(
-    "selftest/wrong_add", _wrong_add, _wrong_add_reference, [dict(a=_with_specials, b=(257,), fault=fault, id=said) for fault, said in FAULTS.items()]
+    "selftest/wrong_add", _wrong_add, _wrong_add_reference,
+    [dict(a=_with_specials, b=(257,), fault=fault, id=said) for fault, said in FAULTS.items()],
 )  # fmt: skip
 SUBNORMAL = _undeclared("selftest/subnormal", _subnormal, _subnormal_reference, [dict(x=(7,), y=(7,))])
 

@@ -40,7 +40,8 @@ def table(
     top = "".join(f'<th scope="col" {a}>{escape(h)}</th>' for h, a in zip(head, aligned, strict=True))
     lines = "".join("<tr>" + "".join(_cell(c, a) for c, a in zip(row, aligned, strict=True)) + "</tr>\n" for row in rows)
     shown = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="wide"><table{" data-sortable" if sortable else ""}>{shown}<thead><tr>{top}</tr></thead><tbody>\n{lines}</tbody></table></div>'
+    start = f'<div class="wide"><table{" data-sortable" if sortable else ""}>'
+    return f"{start}{shown}<thead><tr>{top}</tr></thead><tbody>\n{lines}</tbody></table></div>"
 
 
 class Cell:

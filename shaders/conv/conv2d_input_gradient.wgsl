@@ -1,5 +1,5 @@
 // out[n,c,i,j] = Σ_ouv weight[o,c,u,v] · g[n,o,y,x] over the places (y, x) with y·stride − pad + u·dilation = i, likewise x and j.
-// One invocation per POSITIONS elements of the image and four channels; gathers, so the order of the sum is fixed.
+// One invocation per POSITIONS elements of the image and eight channels; gathers, so the order of the sum is fixed.
 
 override WORKGROUP: u32 = 64;
 override POSITIONS: u32 = 2;  // 1 to 4
@@ -55,7 +55,7 @@ fn place_of(pixel: Pixel, down: i32, right: i32) -> u32 {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let tile = flat_group(group, groups);
-    let first_channel = (tile % params.channel_tiles) * 4u;
+    let first_channel = (tile % params.channel_tiles) * 8u;
     let first = (tile / params.channel_tiles) * WORKGROUP * POSITIONS + lane;
     let plane = params.height * params.width;
     if first >= params.batch * plane { return; }
@@ -64,17 +64,26 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 
     let window = params.kernel_h * params.kernel_w;
     let places = params.out_h * params.out_w;
-    let columns = min(first_channel + vec4(0u, 1u, 2u, 3u), vec4(params.channels - 1u)) * window;
-    var sums: array<vec4<f32>, 4>;
+    let rows_low = min(first_channel + vec4(0u, 1u, 2u, 3u), vec4(params.channels - 1u)) * window;
+    let rows_high = min(first_channel + vec4(4u, 5u, 6u, 7u), vec4(params.channels - 1u)) * window;
+    var sums_low: array<vec4<f32>, 4>;
+    var sums_high: array<vec4<f32>, 4>;
     for (var u = 0u; u < params.kernel_h; u++) {
         for (var v = 0u; v < params.kernel_w; v++) {
             var at: array<u32, 4>;
             for (var p = 0u; p < POSITIONS; p++) { at[p] = place_of(pixels[p], i32(u * params.dilation_h), i32(v * params.dilation_w)); }
             for (var o = 0u; o < params.outputs; o++) {
-                let from_here = columns + o * params.channels * window + u * params.kernel_w + v;
-                let w = vec4(weight[from_here.x], weight[from_here.y], weight[from_here.z], weight[from_here.w]);
+                let tap = o * params.channels * window + u * params.kernel_w + v;
+                let i = rows_low + tap;
+                let j = rows_high + tap;
+                let w_low = vec4(weight[i.x], weight[i.y], weight[i.z], weight[i.w]);
+                let w_high = vec4(weight[j.x], weight[j.y], weight[j.z], weight[j.w]);
                 for (var p = 0u; p < POSITIONS; p++) {
-                    if at[p] != NOWHERE { sums[p] += w * g[at[p] + o * places]; }
+                    if at[p] != NOWHERE {
+                        let arriving = g[at[p] + o * places];
+                        sums_low[p] += w_low * arriving;
+                        sums_high[p] += w_high * arriving;
+                    }
                 }
             }
         }
@@ -85,10 +94,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         if position < params.batch * plane {
             let to = (position / plane * params.channels + first_channel) * plane + position % plane;
             let left = params.channels - first_channel;
-            out[to] = sums[p].x;
-            if left > 1u { out[to + plane] = sums[p].y; }
-            if left > 2u { out[to + 2u * plane] = sums[p].z; }
-            if left > 3u { out[to + 3u * plane] = sums[p].w; }
+            out[to] = sums_low[p].x;
+            if left > 1u { out[to + plane] = sums_low[p].y; }
+            if left > 2u { out[to + 2u * plane] = sums_low[p].z; }
+            if left > 3u { out[to + 3u * plane] = sums_low[p].w; }
+            if left > 4u { out[to + 4u * plane] = sums_high[p].x; }
+            if left > 5u { out[to + 5u * plane] = sums_high[p].y; }
+            if left > 6u { out[to + 6u * plane] = sums_high[p].z; }
+            if left > 7u { out[to + 7u * plane] = sums_high[p].w; }
         }
     }
 }

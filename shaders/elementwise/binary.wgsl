@@ -4,7 +4,7 @@
 // How an operand is broadcast is a constant too: 0 not at all; 1 one element; 2 its last axes, a multiple of four
 // elements; 3 elements repeated a multiple of four times; 4 element (i / inner) % period; 5 by strides.
 
-override WORKGROUP: u32 = 256;
+override WORKGROUP: u32 = 64;
 override OP: u32;
 override DTYPE: u32 = 0;
 override A_MODE: u32 = 0;

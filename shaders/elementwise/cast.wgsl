@@ -1,7 +1,7 @@
 // out = x in another element type.  FROM and TO are constants: 0 float32, 1 int32, 2 uint32, 3 bool, 4 float16, 5 bfloat16.
 // One invocation per four elements; 16-bit elements lie two to a word.
 
-override WORKGROUP: u32 = 256;
+override WORKGROUP: u32 = 64;
 override FROM: u32;
 override TO: u32;
 //!include lib/index.wgsl

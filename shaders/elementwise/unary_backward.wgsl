@@ -1,7 +1,7 @@
 // out = g·OP'(x), the gradient through an elementwise function; t is x or OP(x), whichever the derivative is simpler in.
 // One invocation per four elements.  OP is a constant, in the order of kernels_ref.elementwise.UNARY_BACKWARD.
 
-override WORKGROUP: u32 = 256;
+override WORKGROUP: u32 = 64;
 override OP: u32;
 //!include lib/index.wgsl
 //!include lib/float.wgsl

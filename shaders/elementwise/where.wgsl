@@ -1,7 +1,7 @@
 // out = a where condition, else b; with NumPy broadcasting.  Elements of 32 bits of any kind; a or b may be a number.
 // One invocation per four elements of the result.
 
-override WORKGROUP: u32 = 256;
+override WORKGROUP: u32 = 64;
 override STRIDED: u32 = 0;  // 0: all tensors have the result's shape
 override A_NUMBER: u32 = 0;
 override B_NUMBER: u32 = 0;

@@ -1,7 +1,7 @@
 // out = value, except out[start + k·step] = x[k]: constant padding, and the gradient of a slice; elements of 32 bits.
 // One invocation per four elements of the result.
 
-override WORKGROUP: u32 = 256;
+override WORKGROUP: u32 = 64;
 //!include lib/index.wgsl
 
 // Six extents of out, then six starts, six steps and six extents of x: 24 numbers in a row.

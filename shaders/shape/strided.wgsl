@@ -4,7 +4,7 @@
 // HALF 1: elements of 16 bits, two to a word.  WHOLE 1: runs along the last axis are whole aligned vec4s.
 // Strides and start count modulo 2^32, which is how negative ones work.
 
-override WORKGROUP: u32 = 256;
+override WORKGROUP: u32 = 64;
 override HALF: u32 = 0;
 override WHOLE: u32 = 0;
 //!include lib/index.wgsl

@@ -45,12 +45,12 @@ class MLP(Classifier):
 
     def __init__(self, *, device: Device, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
-        self.hidden = nn.Linear(784, 128, activation="relu", init="xavier", rng=rng, device=device)
-        self.output = nn.Linear(128, 10, init="xavier", rng=rng, device=device)
+        self.fc1 = nn.Linear(784, 128, activation="relu", init="xavier", rng=rng, device=device)
+        self.fc2 = nn.Linear(128, 10, init="xavier", rng=rng, device=device)
 
     def layers(self) -> list[tuple[str, Layer]]:
-        """flatten, hidden (with ReLU), output."""
-        return [("flatten", _flatten), ("hidden", self.hidden), ("output", self.output)]
+        """flatten, fc1 with a ReLU, fc2."""
+        return [("flatten", _flatten), ("fc1", self.fc1), ("fc2", self.fc2)]
 
 
 class LeNet5(Classifier):

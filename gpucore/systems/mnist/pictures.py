@@ -127,5 +127,6 @@ def draw_all(result: Result, images: Images, out: Path) -> list[Path]:
     counts = confusion_matrix(labels, probabilities.argmax(axis=1))
     draw_confusion(counts, files[1], f"{who}: {result.accuracy:.2%} of {len(labels):,} test images right")
     draw_errors(images.pixels(), labels, probabilities, files[2], who)
-    draw_samples(images.pixels(), labels, probabilities, files[3], f"{who}: the first test images, and the probability of each digit")
+    title = f"{who}: the first test images, and the probability of each digit (blue: the true one)"
+    draw_samples(images.pixels(), labels, probabilities, files[3], title)
     return files

@@ -106,11 +106,13 @@ def make_schedule(settings: Settings, steps: int) -> optim.Schedule | None:
     return None
 
 
-def train(device: Device, images: Images, settings: Settings, *, out: Path | None = None, display: Silent | None = None) -> Result:
+def train(
+    device: Device, images: Images, settings: Settings, *, out: Path | None = None, resume: bool = False, display: Silent | None = None
+) -> Result:
     """Trains on the training images and measures on the test images after every epoch.
 
-    out: gets the checkpoints last.safetensors and best.safetensors (by the test loss). The result is that of the last
-    epoch, so that nothing is chosen by the test images.
+    out: gets the checkpoints last.safetensors and best.safetensors (by the test loss). resume: go on from the last one
+    until `epochs` are done in all. The result is that of the last epoch, so that nothing is chosen by the test images.
     """
     model = make_model(settings.model, device, settings.seed)
     batches = Batches(images.train, settings.batch, seed=settings.seed, device=device)
@@ -120,8 +122,9 @@ def train(device: Device, images: Images, settings: Settings, *, out: Path | Non
     test = Batches(images.test, EVALUATED, shuffle=False, device=device)
     stopping = EarlyStopping(None, monitor="val_loss")
     history = trainer.fit(
-        batches, epochs=settings.epochs, validation=test, early_stopping=stopping, checkpoint_dir=out, progress=display or Silent()
-    )
+        batches, epochs=settings.epochs, validation=test, early_stopping=stopping, checkpoint_dir=out, progress=display or Silent(),
+        resume=resume,
+    )  # fmt: skip
     probabilities = predict(model, images.test)
     seconds = sum(history["seconds"])
     return Result(
