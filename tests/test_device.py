@@ -62,7 +62,7 @@ def test_the_opened_device_says_what_it_has(gpu, plain_gpu):
 
 
 def test_tensors_of_two_devices_do_not_mix(gpu, cpu):
-    with pytest.raises(DeviceMismatchError, match="move one with device.tensor"):
+    with pytest.raises(DeviceMismatchError, match="move one with"):
         gc.ops.add(gpu.ones(3), cpu.ones(3))
     assert gc.ops.add(gpu.ones(3), gpu.tensor(cpu.ones(3))).numpy().tolist() == [2, 2, 2]
 

@@ -17,7 +17,7 @@ from gpucore.systems.mnist.images import MEAN, STD, load_images
 from gpucore.systems.mnist.models import MODELS, make_model
 from gpucore.systems.mnist.parity import compare, forward_slices, kernel_slices
 from gpucore.systems.mnist.sanity import overfit
-from gpucore.systems.mnist.training import RATES, SCHEDULES, Settings, loss_curve, make_optimizer, make_schedule, predict, train
+from gpucore.systems.mnist.training import OPTIMIZERS, RATES, SCHEDULES, Settings, loss_curve, make_optimizer, make_schedule, predict, train
 
 MLP = Settings(model="mlp", batch=32)
 
@@ -88,19 +88,19 @@ def test_wrong_settings_are_refused(cpu, few, wrong):
 # ---- optimizers and schedules
 
 
-@pytest.mark.parametrize("name", RATES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_learns(cpu, few, name):
     losses = loss_curve(cpu, few, Settings(model="mlp", optimizer=name, batch=32), 30)
     assert losses[-1] < 0.5 * losses[0]
 
 
 def test_optimizers_are_those_named(cpu):
-    made = {name: make_optimizer(make_model("mlp", cpu), Settings(optimizer=name, weight_decay=0.1)) for name in RATES}
+    made = {name: make_optimizer(make_model("mlp", cpu), Settings(optimizer=name, weight_decay=0.1)) for name in OPTIMIZERS}
     assert {name: type(o).__name__ for name, o in made.items()} == dict(
         sgd="SGD", momentum="SGD", nesterov="SGD", adam="Adam", adamw="AdamW"
     )
     assert [(made[n].momentum, made[n].nesterov) for n in ("sgd", "momentum", "nesterov")] == [(0.0, False), (0.9, False), (0.9, True)]
-    assert all(o.lr == RATES[name] and o.weight_decay == 0.1 for name, o in made.items())
+    assert all(o.lr == RATES["lenet"][name] and o.weight_decay == 0.1 for name, o in made.items())
 
 
 def test_schedules_end_where_they_say():
@@ -142,7 +142,7 @@ def test_training_leaves_its_results(gpu, few, tmp_path, capsys):
     assert code == 0
     assert "epoch" in err
     assert found["steps"] == 4
-    assert found["settings"]["lr"] == RATES["momentum"]
+    assert found["settings"]["lr"] == RATES["mlp"]["momentum"]
     assert all((tmp_path / name).stat().st_size > 0 for name in ("last.safetensors", "best.safetensors", "history.csv", "history.json"))
     assert json.loads((tmp_path / "result.json").read_text())["accuracy"] == pytest.approx(found["accuracy"])
     rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))

@@ -167,6 +167,7 @@ def test_the_default_device_comes_from_the_environment(monkeypatch, cpu):
     [
         ("he", 2 / 300, None), ("he_normal", 2 / 300, None), ("he_uniform", 2 / 300, np.sqrt(6 / 300)),
         ("xavier", 2 / 500, np.sqrt(6 / 500)), ("xavier_normal", 2 / 500, None), ("xavier_uniform", 2 / 500, np.sqrt(6 / 500)),
+        ("fan_in_uniform", 1 / 900, np.sqrt(1 / 300)),
     ],
 )  # fmt: skip
 def test_initialisations_have_their_variance(cpu, init, variance, limit):

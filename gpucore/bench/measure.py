@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .ceilings import Ceilings
 
 WARM_UP, LEAST, MOST = 2, 5, 40
+SLOW = ("software", "cpu")
+"""Kinds of device that get smaller sizes."""
 SOFTWARE_SECONDS = 0.08
 """A run on a software driver is cut down until it should take no longer than this."""
 CHECK_FLOPS, CHECK_BYTES = 2e8, 2e7
@@ -32,7 +34,8 @@ class KernelTiming:
     seconds: the median of the runs; spread: half the distance between the 10th and 90th percentile, as a share of it.
     reduced: by how much the case was cut to suit a software driver, as a power of two (1: real size). share: the least time that
     the adapter's ceilings allow, over the time it took. bound: the ceiling that counts. checked_at: the size at which
-    the result was compared with the reference. peers: seconds of other libraries on the same inputs, by name.
+    the result was compared with the reference. peers: seconds of other libraries on the same inputs, by name;
+    peer_error: what one of them raised.
     """
 
     kernel: str
@@ -50,6 +53,7 @@ class KernelTiming:
     checked_at: str = ""
     error: str = ""
     peers: dict[str, float] = field(default_factory=dict)
+    peer_error: str = ""
 
     @property
     def gb_per_s(self) -> float:
@@ -77,7 +81,7 @@ def gpu_times(device: Device, kernel: Kernel, tensors: Sequence[Any], options: d
     start = time.perf_counter()
     device.run(kernel, tensors, options)
     device.synchronize()
-    least = LEAST if device.kind != "software" else 3
+    least = LEAST if device.kind not in SLOW else 3
     runs = int(min(MOST, max(least, budget / max(1e-6, time.perf_counter() - start))))
     if getattr(device, "has_timestamps", device.is_cpu):
         with device.profile() as profile:
@@ -110,7 +114,7 @@ def measure_kernel(
         if peers and found.correct:
             from .peers import time_peers
 
-            found.peers = time_peers(device, kernel, arrays, options)
+            found.peers, found.peer_error = time_peers(device, kernel, arrays, options)
     except Exception as error:  # one broken kernel must not end the run; it is reported as failed
         found.error, found.correct = f"{type(error).__name__}: {error}", False
     return found
@@ -134,7 +138,7 @@ def _check(found: KernelTiming, device: Device, kernel: Kernel, arrays: sizes.Ar
             small, small_options, whole, found.error = arrays, options, True, ""
             _compare(found, device, kernel, arrays, options)
     found.checked_at = "the same size" if whole or factor == 1 else sizes.shown(kernel, small, small_options)
-    if whole or device.kind != "software":
+    if whole or device.kind not in SLOW:
         return None
     tensors = to_device(kernel, device, small)
     seconds = min(_wall_time(device, kernel, tensors, small_options) for _ in range(2))

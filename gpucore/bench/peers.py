@@ -168,22 +168,24 @@ def peer_versions() -> dict[str, str]:
     return found
 
 
-def time_peers(device: Device, kernel: Kernel, arrays: Sequence[np.ndarray | None], options: dict[str, Any]) -> dict[str, float]:
-    """Seconds of each peer on these inputs; empty where there is none."""
-    found = {}
+def time_peers(
+    device: Device, kernel: Kernel, arrays: Sequence[np.ndarray | None], options: dict[str, Any]
+) -> tuple[dict[str, float], str]:
+    """Seconds of each peer on these inputs, and what one raised: a peer's failure says nothing of the kernel."""
+    found: dict[str, float] = {}
     named = dict(zip(kernel.inputs, arrays, strict=True))
     flops, moved = sizes.cost(kernel, device, arrays, options)
     quick_enough = flops / 3e10 + moved / 3e9 < LONGEST
+    error = ""
     if (peer := NUMPY.get(kernel.name)) is not None and quick_enough:
-        seconds = _time_numpy(peer, named, options)
-        if seconds is not None:
-            found["NumPy"] = seconds
+        found["NumPy"] = _time_numpy(peer, named, options) or 0.0
     installed = torch_device()
     if installed is not None and (peer := TORCH.get(kernel.name)) is not None and (installed[1] == "cuda" or quick_enough):
-        seconds = _time_torch(installed, peer, named, options)
-        if seconds is not None:
-            found["PyTorch"] = seconds
-    return found
+        try:
+            found["PyTorch"] = _time_torch(installed, peer, named, options) or 0.0
+        except (RuntimeError, TypeError, AttributeError, ValueError) as problem:
+            error = f"PyTorch: {type(problem).__name__}: {problem}"
+    return {name: seconds for name, seconds in found.items() if seconds}, error
 
 
 def _time_numpy(peer: Peer, named: dict[str, Any], options: dict[str, Any]) -> float | None:

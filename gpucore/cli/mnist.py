@@ -13,7 +13,7 @@ from ..systems.mnist.images import Images, load_images
 from ..systems.mnist.models import MODELS
 from ..systems.mnist.parity import Slice, compare
 from ..systems.mnist.sanity import overfit
-from ..systems.mnist.training import RATES, SCHEDULES, Settings, train, write_results
+from ..systems.mnist.training import OPTIMIZERS, RATES, SCHEDULES, Settings, train, write_results
 from ..train import Silent
 from .common import open_device
 from .output import Output, Progress
@@ -42,12 +42,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("what", nargs="?", choices=("train", "sanity", "parity"), default="train", help="what to do (default: train)")
     model = parser.add_argument_group("model and optimizer")
     model.add_argument("--model", choices=tuple(MODELS), help="mlp: 784-128-10; lenet: LeNet-5 (default; parity: both)")
-    model.add_argument("--optimizer", choices=tuple(RATES), default="momentum", help="default: momentum")
-    rates = ", ".join(f"{name} {rate:g}" for name, rate in RATES.items())
-    model.add_argument("--lr", type=float, metavar="RATE", help=f"learning rate (default: {rates})")
+    model.add_argument("--optimizer", choices=OPTIMIZERS, default="momentum", help="default: momentum")
+    usual = "; ".join(f"{name} {', '.join(f'{o} {rate:g}' for o, rate in rates.items())}" for name, rates in RATES.items())
+    model.add_argument("--lr", type=float, metavar="RATE", help=f"learning rate (default: {usual})")
     model.add_argument("--momentum", type=float, default=0.9, metavar="M", help="of momentum and nesterov (default: 0.9)")
     model.add_argument("--weight-decay", type=float, default=0.0, metavar="W", help="default: 0")
-    model.add_argument("--schedule", choices=SCHEDULES, default="constant", help="of the learning rate (default: constant)")
+    rising = "of the learning rate (default: warmup: a tenth of the steps up, then down along a cosine)"
+    model.add_argument("--schedule", choices=SCHEDULES, default="warmup", help=rising)
     data = parser.add_argument_group("data and length")
     data.add_argument("--batch", type=int, default=128, metavar="N", help="images per step (default: 128)")
     data.add_argument("--epochs", type=int, default=5, metavar="N", help="default: 5")

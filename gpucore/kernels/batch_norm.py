@@ -122,9 +122,7 @@ def _running(channels: int, **more: Any) -> dict[str, Any]:
         _running(65537 * 64 + 1, momentum=0.1, count=7, large=True),
     ],
 )  # fmt: skip
-def batch_norm_update(
-    running_mean: Array, running_var: Array, mean: Array, variance: Array, *, momentum: float, count: int
-) -> Launch:
+def batch_norm_update(running_mean: Array, running_var: Array, mean: Array, variance: Array, *, momentum: float, count: int) -> Launch:
     """running = (1 - momentum) · running + momentum · batch, in place; the running variance is unbiased, n / (n - 1).
 
     count: n, the elements per channel; a single one has no unbiased variance and counts as it is.

@@ -291,7 +291,6 @@ def cast(x: Array, *, dtype: str) -> Launch:
     """x in another dtype by NumPy's rules; floats outside an integer type's range become its nearest end, NaN becomes 0."""
     target, source = as_dtype(dtype), float32 if x.dtype is float64 else x.dtype
     code = CAST.index("float32" if target is float64 else target.name)
-    return Launch(Out(x.shape, target), groups=_groups(x.size), params=dict(size=x.size),
-    constants=dict(FROM=CAST.index(source.name), TO=code))
-
-
+    return Launch(
+        Out(x.shape, target), groups=_groups(x.size), params=dict(size=x.size), constants=dict(FROM=CAST.index(source.name), TO=code)
+    )

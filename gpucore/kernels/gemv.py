@@ -14,6 +14,7 @@ from .products import ACTIVATIONS, STORAGE, activation_index, stored
 
 _SIZES = [(1, 1), (5, 4), (3, 8), (257, 12), (64, 1000), (7, 131), (2, 1536), (0, 4), (4, 0), (0, 0)]
 _BENCH = [dict(a=(4096,), b=(4096, 4096)), dict(a=(1024,), b=(3072, 1024))]
+_VECMAT_BENCH = [dict(a=(4096,), b=(4096, 4096)), dict(a=(1024,), b=(1024, 3072))]
 
 
 def _flops(a: Array, b: Array, bias: Any = None, **options: Any) -> float:
@@ -72,7 +73,7 @@ def _declare_vecmat(name: str, storage: str, cases: Sequence[Case]) -> Kernel:
     rule.__name__ = name
     return kernel(
         "linalg/vecmat", ref=getattr(ref, name), flops=_flops, atol=2e-5, dtypes={"b": (storage,)},
-        cases=stored(cases, storage), bench=stored(_BENCH, storage),
+        cases=stored(cases, storage), bench=stored(_VECMAT_BENCH, storage),
     )(rule)  # fmt: skip
 
 

@@ -97,10 +97,8 @@ def strided(x: Array, *, shape: tuple[int, ...], strides: tuple[int, ...], start
         steps[:-1] = [s // 2 for s in steps[:-1]]
     whole = not half and steps[-1] == 1 and sizes[-1] % 4 == 0 and start % 4 == 0 and all(s % 4 == 0 for s in steps[:-1])
     lead = MAX_RANK - len(sizes)
-    params = dict(size=size, start=start) | vec4_pair("n", six_axes(tuple(sizes))) | vec4_pair("s", [0] * lead
-    + [s % 2**32 for s in steps])
-    return Launch(Out(tuple(shape), _kind(x)), groups=_groups(size, half), params=params,
-    constants=dict(HALF=int(half), WHOLE=int(whole)))
+    params = dict(size=size, start=start) | vec4_pair("n", six_axes(tuple(sizes))) | vec4_pair("s", [0] * lead + [s % 2**32 for s in steps])
+    return Launch(Out(tuple(shape), _kind(x)), groups=_groups(size, half), params=params, constants=dict(HALF=int(half), WHOLE=int(whole)))
 
 
 @kernel(

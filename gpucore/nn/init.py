@@ -33,6 +33,11 @@ def xavier_uniform(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int
     return _uniform(rng, shape, sqrt(6 / (fan_in + fan_out)))
 
 
+def fan_in_uniform(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> np.ndarray:
+    """Uniform in ±1 / √fan_in, variance 1 / (3 fan_in): small first outputs, so calm first steps; PyTorch's default."""
+    return _uniform(rng, shape, sqrt(1 / fan_in))
+
+
 def _uniform(rng: np.random.Generator, shape: tuple[int, ...], limit: float) -> np.ndarray:
     return (2 * rng.random(shape, np.float32) - 1) * np.float32(limit)
 
@@ -40,6 +45,7 @@ def _uniform(rng: np.random.Generator, shape: tuple[int, ...], limit: float) -> 
 INITS: dict[str, Callable[[np.random.Generator, tuple[int, ...], int, int], np.ndarray]] = {
     "he": he_normal, "he_normal": he_normal, "he_uniform": he_uniform,
     "xavier": xavier_uniform, "xavier_normal": xavier_normal, "xavier_uniform": xavier_uniform,
+    "fan_in_uniform": fan_in_uniform,
 }  # fmt: skip
 """The initialisations by name; "he" and "xavier" are those of their papers."""
 

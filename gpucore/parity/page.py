@@ -57,7 +57,7 @@ def _row(number_of_pass: int, r: CaseResult, repeated: bool) -> dict[str, Any]:
 
 def _nine(worst: dict[str, Any]) -> dict[str, Any]:
     """Values that must tell neighbouring float32 numbers apart, as text with nine digits where six would not."""
-    return {k: f"{v:.9g}" if isinstance(v, float) else v for k, v in worst.items()}
+    return {k: f"{v:.9g}" if isinstance(v, float) else _nine(v) if isinstance(v, dict) else v for k, v in worst.items()}
 
 
 # ---- Markdown
@@ -144,7 +144,7 @@ def _tolerance(t: Tolerance) -> str:
 def _compact(i: int, kernel: int, case: int, r: CaseResult, repeated: bool) -> list[Any]:
     w = r.worst
     values = [float(f"{v:.4g}") for v in (r.headroom, r.max_abs, r.relative_l2, r.ulp_p50, r.ulp_p99)]
-    worst = [w["output"], w["index"], f"{w['got']:.9g}", f"{w['want']:.9g}", w["inputs"]] if w else None
+    worst = [w["output"], w["index"], f"{w['got']:.9g}", f"{w['want']:.9g}", _nine(w["inputs"])] if w else None
     same = int(r.repeatable) if repeated else None
     return [i, kernel, case, int(r.passed), *values, int(r.specials), same, float(f"{r.seconds:.3g}"), worst, r.error[:300]]
 

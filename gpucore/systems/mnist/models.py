@@ -1,6 +1,7 @@
 """The two classifiers: images [n, 1, 28, 28] to logits [n, 10].
 
-Weights start by Glorot and Bengio's rule: the first logits are small, so the first steps are, even with momentum.
+Weights start small (the MLP's by Glorot and Bengio's rule, LeNet's within ±1/√fan_in): so are the first logits and
+steps, even with momentum.
 """
 
 from __future__ import annotations
@@ -63,11 +64,11 @@ class LeNet5(Classifier):
 
     def __init__(self, *, device: Device, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
-        self.conv1 = nn.Conv2d(1, 6, 5, padding=2, init="xavier", rng=rng, device=device)
-        self.conv2 = nn.Conv2d(6, 16, 5, init="xavier", rng=rng, device=device)
-        self.fc1 = nn.Linear(400, 120, activation="relu", init="xavier", rng=rng, device=device)
-        self.fc2 = nn.Linear(120, 84, activation="relu", init="xavier", rng=rng, device=device)
-        self.fc3 = nn.Linear(84, 10, init="xavier", rng=rng, device=device)
+        self.conv1 = nn.Conv2d(1, 6, 5, padding=2, init="fan_in_uniform", rng=rng, device=device)
+        self.conv2 = nn.Conv2d(6, 16, 5, init="fan_in_uniform", rng=rng, device=device)
+        self.fc1 = nn.Linear(400, 120, activation="relu", init="fan_in_uniform", rng=rng, device=device)
+        self.fc2 = nn.Linear(120, 84, activation="relu", init="fan_in_uniform", rng=rng, device=device)
+        self.fc3 = nn.Linear(84, 10, init="fan_in_uniform", rng=rng, device=device)
 
     def layers(self) -> list[tuple[str, Layer]]:
         """conv1, pool1, conv2, pool2, flatten, fc1, fc2, fc3; a ReLU after all but the last and the pools."""
