@@ -159,3 +159,16 @@ def test_readbacks_that_nobody_takes_leave_no_growth(gpu):
     x.numpy()
     gpu.synchronize()
     assert gpu.memory.staging <= before + 2**20
+
+
+def test_a_fast_uploader_waits_instead_of_filling_memory(gpu):
+    values = np.zeros(1 << 18, np.float32)
+    target = gpu.tensor(values)
+    total = gpu.zeros(1 << 18)
+    before = gpu.memory.staging
+    for _ in range(200):
+        target.assign(values)
+        total = gc.ops.add(total, target)
+        gpu.flush()
+    assert gpu.memory.staging - before <= 40 << 20
+    assert not total.numpy().any()

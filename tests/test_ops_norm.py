@@ -7,6 +7,7 @@ import pytest
 from scipy import special
 
 import gpucore as gc
+from gpucore.errors import ConfigError
 
 ops = gc.ops
 INF = np.inf
@@ -149,3 +150,17 @@ def test_what_is_refused(gpu):
             call()
     with pytest.raises(gc.errors.DTypeError, match="mask is float32; wants"):
         ops.masked_softmax(x, x)
+
+
+@pytest.mark.parametrize("eps", [-1.0, float("nan"), float("inf")])
+def test_an_eps_without_a_root_is_refused(gpu, eps):
+    x, w = gpu.ones((2, 3)), gpu.ones(3)
+    for call in (
+        lambda: gc.ops.layer_norm(x, w, w, eps=eps),
+        lambda: gc.ops.rms_norm(x, w, eps=eps),
+        lambda: gc.ops.batch_norm1d(x, w, w, w, w, training=False, eps=eps),
+    ):
+        with pytest.raises(ConfigError, match="wants a finite number of 0 or more"):
+            call()
+    with pytest.raises(ConfigError, match=r"momentum is 1\.5; wants 0 to 1"):
+        gc.ops.batch_norm1d(x, w, w, w, w, training=True, momentum=1.5)

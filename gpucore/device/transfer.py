@@ -17,6 +17,8 @@ from . import native as n
 
 CHUNK = 32 << 20
 """The largest upload buffer; longer arrays go through several."""
+MOST_IN_FLIGHT = 16
+"""Upload buffers under way before the host waits for the device."""
 DIRECT = 64 << 10
 """Arrays up to this size go through the queue's own write, which costs less than a mapping."""
 
@@ -125,8 +127,9 @@ class Staging:
 
     def _take_upload(self, size: int) -> Any:
         free = self._uploads[size]
-        if not free and self._in_flight >= 8:
-            self._native.poll()
+        if not free and self._in_flight:
+            # A host that uploads faster than the device works waits here instead of filling memory with copies.
+            self._native.poll(wait=self._in_flight >= MOST_IN_FLIGHT)
         if free:
             return free.pop()
         return self._create(size, n.MAP_WRITE | n.COPY_SRC, True)

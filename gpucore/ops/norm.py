@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ..array import Array
 from ..autograd import Backward, differentiable
-from ..errors import ShapeError
+from ..errors import ConfigError, ShapeError
 from ..kernels import batch_norm as B
 from ..kernels import norm as K
 from . import elementwise, reduce, shape
@@ -90,12 +91,19 @@ def _softmax_backward(g: Any, y: Any, *, log: bool = False) -> tuple[Any, Backwa
     return K.softmax_backward(g, y, log=log), backward
 
 
+def _checked(who: str, eps: float) -> float:
+    """eps as a float; ConfigError for what would make a root of a negative number."""
+    if not (isfinite(eps) and eps >= 0):
+        raise ConfigError(f"{who}: eps is {eps}; wants a finite number of 0 or more")
+    return float(eps)
+
+
 def layer_norm(x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5) -> Tensor:
     """(x - μ) / √(σ² + eps) · weight + bias over the last axis (Ba et al., Layer Normalization, 2016).
 
     weight, bias: of the last axis's length, each optional. A mean far from zero costs no digits.
     """
-    return _layer_norm(x, weight, bias, eps=float(eps))  # type: ignore[no-any-return]
+    return _layer_norm(x, weight, bias, eps=_checked("layer_norm", eps))  # type: ignore[no-any-return]
 
 
 @differentiable
@@ -111,7 +119,7 @@ def _layer_norm(x: Any, weight: Any, bias: Any, *, eps: float) -> tuple[Any, Bac
 
 def rms_norm(x: Array, weight: Array | None = None, *, eps: float = 1e-6) -> Tensor:
     """x / √(mean(x²) + eps) · weight over the last axis (Zhang and Sennrich, Root Mean Square Layer Normalization, 2019)."""
-    return _rms_norm(x, weight, eps=float(eps))  # type: ignore[no-any-return]
+    return _rms_norm(x, weight, eps=_checked("rms_norm", eps))  # type: ignore[no-any-return]
 
 
 @differentiable
@@ -147,13 +155,16 @@ def batch_norm1d(
     running = (1 - momentum) · running + momentum · batch, the variance unbiased (a single element per channel counts as
     0, its biased variance). Otherwise the running ones are used. An empty batch is refused in training.
     """
+    eps = _checked("batch_norm1d", eps)
+    if not 0 <= momentum <= 1:
+        raise ConfigError(f"batch_norm1d: momentum is {momentum}; wants 0 to 1")
     B.channels_of("batch_norm1d", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if not training:
-        return _batch_norm(x, weight, bias, running_mean, running_var, eps=float(eps))  # type: ignore[no-any-return]
+        return _batch_norm(x, weight, bias, running_mean, running_var, eps=eps)  # type: ignore[no-any-return]
     count = x.shape[0] * (x.shape[2] if x.ndim == 3 else 1)
     if count == 0:
         raise ShapeError(f"batch_norm1d: x of shape {x.shape} has no elements to take statistics of; wants one or more per channel")
-    y, mean, variance = _batch_norm_training(x, weight, bias, eps=float(eps))
+    y, mean, variance = _batch_norm_training(x, weight, bias, eps=eps)
     B.batch_norm_update(running_mean, running_var, mean, variance, momentum=float(momentum), count=count)
     return y  # type: ignore[no-any-return]
 
