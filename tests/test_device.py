@@ -50,7 +50,8 @@ def test_falling_back_is_said_once(gpu):
 
 
 def _clean_env():
-    return {k: v for k, v in os.environ.items() if k != "GPUCORE_DEVICE"} | {"PYTHONPATH": "."}
+    path = os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])
+    return {k: v for k, v in os.environ.items() if k != "GPUCORE_DEVICE"} | {"PYTHONPATH": path}
 
 
 def test_the_opened_device_says_what_it_has(gpu, plain_gpu):
