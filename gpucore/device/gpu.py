@@ -47,7 +47,8 @@ class GpuDevice(Device):
         try:
             opened = info.adapter.request_device_sync(required_features=wanted, required_limits=dict(info.adapter.limits))
         except Exception as error:
-            raise NoAdapterError(f"adapter {info.name!r} ({info.backend}) could not be opened: {error}") from error
+            reason = " ".join(str(error).split())
+            raise NoAdapterError(f"adapter {info.name!r} ({info.backend}) could not be opened: {reason}") from error
         self.native = n.Native(opened)
         self.features = Features("subgroups" in use, "f16" in use, "immediates" in use)
         self.limits = info.limits
