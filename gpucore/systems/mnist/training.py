@@ -23,7 +23,7 @@ from .images import Images
 from .models import Classifier, make_model
 
 RATES = {
-    "mlp": {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adam": 1e-3, "adamw": 1e-3},
+    "mlp": {"sgd": 0.2, "momentum": 0.02, "nesterov": 0.02, "adam": 1e-3, "adamw": 1e-3},
     "lenet": {"sgd": 0.05, "momentum": 0.015, "nesterov": 0.015, "adam": 1e-3, "adamw": 1e-3},
 }
 """The learning rate by model and optimizer, unless one is given.
