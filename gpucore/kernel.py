@@ -19,6 +19,7 @@ from .device.base import Device
 from .dtypes import DType, as_dtype, float32, float64
 from .errors import DeviceMismatchError, DTypeError, KernelDeclarationError, ShapeError
 from .shader import Shader
+from .tuning import Choices
 
 KERNELS: dict[str, Kernel] = {}
 """Every declared kernel by name."""
@@ -116,6 +117,7 @@ class Kernel:
     bytes: Callable[..., float] | None
     tolerance: Tolerance
     dtypes: Mapping[str, Sequence[str]]
+    choices: Choices | None = None
     inputs: tuple[str, ...] = field(init=False)
     optional: frozenset[str] = field(init=False)
     options: tuple[str, ...] = field(init=False)
@@ -125,6 +127,8 @@ class Kernel:
         self.inputs = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
         self.optional = frozenset(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is None)
         self.options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        if (self.choices is not None) != ("config" in self.options):
+            raise KernelDeclarationError(f"kernel {self.name}: choices= and the rule's option config go together")
         self.__doc__ = self.rule.__doc__
         self._allowed: dict[str, tuple[DType, ...]] | None = None
 
@@ -246,6 +250,7 @@ def kernel(
     atol: float = 1e-6,
     l2: float = 1e-6,
     dtypes: Mapping[str, Sequence[str]] | None = None,
+    choices: Choices | None = None,
 ) -> Callable[[Callable[..., Launch]], Kernel]:
     """Declares a kernel by its shape rule.
 
@@ -256,6 +261,7 @@ def kernel(
     bench:  one case or several at real sizes. flops: per launch (callable on inputs and options) or per output element.
     bytes:  moved per launch; default: each input and output once.
     rtol, atol, l2: the parity gates. dtypes: allowed dtypes by input, where the WGSL type does not tell.
+    choices: the candidates of a tunable kernel; its rule then has an option `config`, and its cases run each of them.
     """
     bench_cases: Sequence[Case] = [bench] if isinstance(bench, Mapping) or callable(bench) else bench
 
@@ -268,7 +274,7 @@ def kernel(
             raise KernelDeclarationError(f"kernel {name} is declared without its cost: give flops=")
         if name in KERNELS:
             raise KernelDeclarationError(f"kernel {name} is declared twice")
-        made = Kernel(name, rule, Shader(shader), ref, cases, bench_cases, flops, bytes, Tolerance(rtol, atol, l2), dtypes or {})
+        made = Kernel(name, rule, Shader(shader), ref, cases, bench_cases, flops, bytes, Tolerance(rtol, atol, l2), dtypes or {}, choices)
         KERNELS[name] = made
         return made
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gpucore as gc
+from gpucore import tuning
 from gpucore.array import Array
 from gpucore.bench.ceilings import COPY, FMA, TICK
 from gpucore.errors import KernelDeclarationError
@@ -169,7 +170,7 @@ def test_a_rule_without_docstring_and_a_second_of_the_same_name_are_refused():
 # ---- layers
 
 LAYERS = [
-    ("errors",), ("dtypes", "shader", "memory", "array"), ("profile", "device"), ("kernel",), ("kernels",),
+    ("errors",), ("dtypes", "shader", "memory", "array"), ("profile", "tuning", "device"), ("kernel",), ("kernels",),
     ("autograd", "ops", "indexing", "tensor", "pipeline", "random"), ("nn", "optim", "data", "train"),
     ("report",), ("parity",), ("systems",), ("bench",), ("cli",), ("__main__", "__init__"),
 ]  # fmt: skip
@@ -238,3 +239,48 @@ def test_references_import_numpy_alone(path):
 def test_the_layer_test_sees_what_it_should():
     assert any(module == "wgpu" for path in SOURCES if _layer(path) == "device" for module, _ in _imports(path))
     assert ("gpucore.kernel", ("KERNELS", "Kernel")) in [(m, n[:2]) for m, n in _imports(PACKAGE / "parity" / "matrix.py")]
+
+
+# ---- candidates
+
+TUNED = [k for k in KERNELS.values() if k.choices is not None]
+
+
+@pytest.mark.parametrize("k", TUNED, ids=lambda k: k.name)
+def test_every_candidate_has_its_parity_cases(k):
+    asked = {case.get("config") for case in k.cases if not callable(case)}
+    assert set(k.choices.candidates) <= asked
+
+
+def _choices(monkeypatch):
+    monkeypatch.setattr(tuning, "TUNABLE", {})
+    big = tuning.Candidate({"N": 2}, workgroup=1 << 20)
+    return tuning.Choices("t", {"small": tuning.Candidate({"N": 1}), "other": tuning.Candidate({"N": 3}), "big": big})
+
+
+def test_a_candidate_is_picked_by_name_then_by_the_table_then_by_default(gpu, cpu, monkeypatch):
+    choices = _choices(monkeypatch)
+    monkeypatch.setattr(gpu, "tuned", {"t 1024x16xf": "other", "t 8": "gone", "t 16": "big"})
+    assert choices.pick(gpu, None, (1000, 9, "f"), "small") == "other"
+    assert choices.pick(gpu, "small", (1000, 9, "f"), "other") == "small"
+    assert choices.pick(gpu, None, (1025, 9, "f"), "other") == "other"
+    assert choices.pick(gpu, None, (8,), "small") == "small"  # the table names a candidate that is no more
+    assert choices.pick(gpu, None, (16,), "other") == "other"  # or one that this adapter cannot run
+    assert choices.pick(gpu, None, (1,), "big") == "small"
+    assert choices.pick(cpu, None, (1,), "big") == "big"
+
+
+def test_a_wrong_candidate_is_one_sentence(gpu, monkeypatch):
+    choices = _choices(monkeypatch)
+    with pytest.raises(gc.errors.ConfigError, match="t: config is 'x'; wants one of small, other, big"):
+        choices.pick(gpu, "x", (), "small")
+    with pytest.raises(gc.errors.ConfigError, match="t: config 'big' needs workgroups of 1048576 invocations"):
+        choices.pick(gpu, "big", (), "small")
+
+
+def test_config_and_choices_go_together():
+    with pytest.raises(KernelDeclarationError, match="go together"):
+
+        @kernel("elementwise/fill", ref=lambda x, *, config: x, cases=[{}], bench={}, flops=1)
+        def alone(x, *, config=None):
+            """A rule with an option config and no candidates."""

@@ -6,6 +6,7 @@ import pytest
 
 import gpucore as gc
 from gpucore.parity import case_label, check_case
+from gpucore.parity.matrix import unfit
 
 CASES = [(k.name, i) for k in gc.KERNELS.values() for i in range(len(k.cases))]
 # A large grid is the same with and without optional features; it runs once.
@@ -21,14 +22,21 @@ LABELS, SMALL_LABELS = _labels(CASES), _labels(SMALL)
 
 @pytest.mark.parametrize(("name", "index"), CASES, ids=LABELS)
 def test_kernel_matches_its_reference(gpu, name, index):
+    _leave_out_unfit(gpu, name, index)
     result = check_case(gc.KERNELS[name], index, gpu)
     assert result.passed, _say(result)
 
 
 @pytest.mark.parametrize(("name", "index"), SMALL, ids=SMALL_LABELS)
 def test_kernel_matches_without_optional_features(plain_gpu, name, index):
+    _leave_out_unfit(plain_gpu, name, index)
     result = check_case(gc.KERNELS[name], index, plain_gpu, repeat=False)
     assert result.passed, _say(result)
+
+
+def _leave_out_unfit(gpu, name, index):
+    if lacks := unfit(gc.KERNELS[name], index, gpu):
+        pytest.skip(f"this candidate needs {lacks}")
 
 
 def _say(r):

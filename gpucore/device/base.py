@@ -37,6 +37,8 @@ class Device(ABC):
         self.subgroup_size = 0
         self.cache: dict[Any, Any] = {}
         """What operations keep with the device: constant tables, by a key of their own."""
+        self.tuned: dict[str, str] = {}
+        """The candidates that were measured as fastest here, by `Choices.entry`; empty before `gpucore tune`."""
 
     def __repr__(self) -> str:
         return f"<gpucore device {self.name!r} ({self.kind})>"

@@ -21,7 +21,7 @@ from .base import Device
 from .info import FEATURES, DeviceInfo
 from .prepared import Prepared
 from .recording import Recording
-from .timing import Timing
+from .timing import Span, Timing
 from .transfer import DIRECT, Readback, Staging
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class GpuDevice(Device):
         self._modules: dict[str, Any] = {}
         self._pipelines: dict[Any, tuple[Any, Any]] = {}
         self._profile: Profile | None = None
+        self._span: Span | None = None
         self._nothing = self.native.create_buffer(256, n.TENSOR_USAGE)  # bound where an optional input is missing
         self.subgroup_size = self._measure_subgroup() if self.features.subgroups else 0
         self.info = replace(info, subgroup_size=self.subgroup_size, features=frozenset(use))
@@ -198,8 +199,10 @@ class GpuDevice(Device):
 
     def _submit(self, more: Sequence[tuple[Any, ...]]) -> int:
         with self._lock:
-            items, self._pending = self._pending, []
-            self._epoch += 1
+            if self._span is not None:
+                self._pending.extend(more)
+                return 0
+            items = self._take_pending()
             items.extend(more)
             if self._profile is not None:
                 return Timing(self.native, self._profile).submit(items, self.staging)
@@ -209,6 +212,12 @@ class GpuDevice(Device):
             index = self.native.submit(items)
             self.staging.submitted()
             return index
+
+    def _take_pending(self) -> list[tuple[Any, ...]]:
+        with self._lock:
+            items, self._pending = self._pending, []
+            self._epoch += 1
+            return items
 
     def synchronize(self) -> None:
         """Submits and waits until the device has done everything."""
@@ -334,6 +343,12 @@ class GpuDevice(Device):
         if not self.has_timestamps:
             raise NoAdapterError(f"profile: {self.name} has no timestamps; time whole steps with synchronize() instead")
         return Profile(self)
+
+    def span(self) -> Span:
+        """A context that measures the GPU time of all the work queued in it, as one; needs the adapter's timestamps."""
+        if not self.has_timestamps:
+            raise NoAdapterError(f"span: {self.name} has no timestamps; time whole steps with synchronize() instead")
+        return Span(self)
 
     def _measure_subgroup(self) -> int:
         pipeline, layout = self.pipeline(Shader("lib/probe_subgroup"), {})

@@ -167,17 +167,22 @@ class Native:
 
     # ---- commands
 
-    def submit(self, items: Iterable[tuple[Any, ...]], queries: Any = None, resolve: Any = None) -> int:
+    def submit(self, items: Iterable[tuple[Any, ...]], queries: Any = None, resolve: Any = None, *, whole: bool = False) -> int:
         """Encodes commands in order and submits them; returns the submission's index.
 
         A dispatch is (pipeline, group, immediates, size, x, y, z, launch); a copy (None, source, offset, target,
         offset, size); a clear the same with source None. With `queries`, each dispatch gets a pass of its own with
-        two timestamps, resolved into the buffer `resolve`.
+        two timestamps, resolved into the buffer `resolve`; `whole` takes two before and two after all of them instead.
         """
         with self.checked("encoding work"):  # apart from the submission: the library aborts on commands with errors
             encoder = lib.wgpuDeviceCreateCommandEncoder(self._device, self._encoder_descriptor)
             if queries is None:
                 self._encode(encoder, items)
+            elif whole:
+                self._mark(encoder, queries, 0)
+                self._encode(encoder, items)
+                self._mark(encoder, queries, 2)
+                lib.wgpuCommandEncoderResolveQuerySet(encoder, queries, 0, 4, resolve, 0)
             else:
                 self._encode_timed(encoder, items, queries, resolve)
             commands = lib.wgpuCommandEncoderFinish(encoder, self._finish_descriptor)
@@ -232,6 +237,12 @@ class Native:
             self._end(timed)
         if count:
             lib.wgpuCommandEncoderResolveQuerySet(encoder, queries, 0, count, resolve, 0)
+
+    def _mark(self, encoder: Any, queries: Any, index: int) -> None:
+        """Two timestamps, by a pass without work."""
+        writes = ffi.new("WGPUPassTimestampWrites *", {"querySet": queries})
+        writes.beginningOfPassWriteIndex, writes.endOfPassWriteIndex = index, index + 1
+        self._end(lib.wgpuCommandEncoderBeginComputePass(encoder, ffi.new("WGPUComputePassDescriptor *", {"timestampWrites": writes})))
 
     @staticmethod
     def _end(open_pass: Any) -> None:

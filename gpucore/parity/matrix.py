@@ -33,7 +33,8 @@ class Pass:
 class ParityReport:
     """What the run found, as (pass, result) rows.
 
-    left_out: (pass, kernel, case) of large cases that bind more than the adapter allows. repeated: whether each
+    left_out: (pass, kernel, case) of large cases that bind more than the adapter allows, and of candidates that want
+    larger workgroups than it has. repeated: whether each
     comparison ran twice, for equal bits.
     """
 
@@ -71,7 +72,7 @@ class ParityReport:
         faults = sum(t.caught for p in self.passes for t in p.selftest)
         wanted = sum(t.fault != _no_fault() for p in self.passes for t in p.selftest)
         adapters = len({p.info.index for p in self.passes})
-        large = f", {len(self.left_out)} left out (they bind more memory than the adapter allows)" if self.left_out else ""
+        large = f", {len(self.left_out)} left out (more memory or larger workgroups than the adapter has)" if self.left_out else ""
         return (
             f"{len(self.kernels)} kernels, {len(self.rows)} comparisons in {len(self.passes)} passes on {adapters} "
             f"adapter{'s' if adapters != 1 else ''}: {len(self.failures)} failed{large}; {faults} of {wanted} deliberate faults caught"
@@ -175,7 +176,7 @@ def _compare_all(kernel: Kernel, index: int, label: str, on: Sequence[Device], q
     data = None
     for i in numbers:
         try:
-            if _is_large(kernel, index) and not _fits(case_inputs(kernel, index)[0], on[i]):
+            if (_is_large(kernel, index) and not _fits(case_inputs(kernel, index)[0], on[i])) or unfit(kernel, index, on[i]):
                 found.append((i, None))
                 continue
             data = data or case_data(kernel, index)
@@ -183,6 +184,15 @@ def _compare_all(kernel: Kernel, index: int, label: str, on: Sequence[Device], q
         except Exception as error:  # a kernel that does not compile, a broken reference: a failed row, whatever it raises
             found.append((i, failed(data, kernel, label, on[i], error)))
     return found
+
+
+def unfit(kernel: Kernel, index: int, dev: Device) -> str:
+    """What a candidate wants that the device lacks, where a case asks for one that cannot run there; else ""."""
+    case = kernel.cases[index]
+    config = None if callable(case) else case.get("config")
+    if kernel.choices is None or config is None or kernel.choices[config].fits(dev):
+        return ""
+    return kernel.choices[config].wants()
 
 
 def _fits(arrays: Arrays, dev: Device) -> bool:
