@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, NamedTuple
@@ -14,10 +13,10 @@ from .device import Device, device
 from .device.gpu import GpuDevice
 from .device.recording import Recording
 from .dtypes import as_dtype
-from .errors import DeviceMismatchError, RecordingError
+from .errors import ConfigError, DeviceMismatchError, RecordingError
 from .kernel import Mirror
 
-MANY_SHAPES = 16
+MAX_SHAPES = 16
 
 
 class Difference(NamedTuple):
@@ -43,10 +42,15 @@ class Pipeline:
     recording, so what changes between calls is passed as a tensor or lives in one. Reading a tensor inside raises
     RecordingError. Results are fresh tensors, not overwritten by later calls. On the NumPy device the function is
     simply called.
+
+    max_shapes: recordings kept, one for each combination of input shapes and dtypes; each holds its own memory. A call
+    with yet another one raises RecordingError and says what to do; 1 pins the shapes to those of the first call.
     """
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
-        self.fn = fn
+    def __init__(self, fn: Callable[..., Any], *, max_shapes: int = MAX_SHAPES) -> None:
+        if max_shapes < 1:
+            raise ConfigError(f"Pipeline: max_shapes is {max_shapes}; wants at least 1")
+        self.fn, self.max_shapes = fn, max_shapes
         self._recorded: dict[Any, _Recorded] = {}
         if hasattr(fn, "__name__"):
             update_wrapper(self, fn)
@@ -64,18 +68,23 @@ class Pipeline:
         key = (id(target), *[(t.shape, t.dtype) for t in inputs])
         recorded = self._recorded.get(key)
         if recorded is None:
+            self._check_shapes(inputs)
             recorded = self._recorded[key] = self._record(target, inputs)
-            if len(self._recorded) == MANY_SHAPES:
-                warnings.warn(
-                    f"Pipeline {self.name}: recorded for {MANY_SHAPES} different shapes; each holds its own memory, "
-                    "pad the inputs to fewer shapes",
-                    RuntimeWarning, stacklevel=2,
-                )  # fmt: skip
         results = [target._empty(t.shape, t.dtype, "") for t in recorded.outputs]
         recorded.recording.replay(list(zip(inputs, recorded.inputs, strict=True)), list(zip(recorded.outputs, results, strict=True)))
         if not recorded.outputs:
             return None
         return results[0] if recorded.single else tuple(results)
+
+    def _check_shapes(self, inputs: tuple[Array, ...]) -> None:
+        if len(self._recorded) < self.max_shapes:
+            return
+        shapes = [" and ".join(str(shape) for shape, _ in key[1:]) for key in self._recorded]
+        held = ", ".join(shapes[:3]) + (f" and {len(shapes) - 3} more" if len(shapes) > 3 else "")
+        raise RecordingError(
+            f"Pipeline {self.name}: got inputs of {' and '.join(str(t.shape) for t in inputs)} and holds recordings for {held}, "
+            f"max_shapes={self.max_shapes} of them: pad the inputs to one of these, call the function itself, or allow more"
+        )
 
     def _device(self, inputs: tuple[Any, ...]) -> Device:
         for t in inputs:

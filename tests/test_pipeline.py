@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gpucore as gc
-from gpucore.errors import DeviceMismatchError, RecordingError
+from gpucore.errors import ConfigError, DeviceMismatchError, RecordingError
 
 add, multiply, exp = gc.ops.add, gc.ops.multiply, gc.ops.exp
 
@@ -33,12 +33,25 @@ def test_results_are_not_overwritten_by_later_calls(gpu):
     assert second.numpy().tolist() == [4.0] * 4
 
 
-def test_other_shapes_record_anew_and_many_of_them_warn(gpu):
-    step = gc.Pipeline(lambda a: add(a, a))
-    for n in range(1, 16):
-        assert step(gpu.ones(n)).shape == (n,)
-    with pytest.warns(RuntimeWarning, match="16 different shapes"):
-        step(gpu.ones(16))
+def test_other_shapes_record_anew_until_there_are_too_many(gpu):
+    step = gc.Pipeline(lambda a: add(a, a), max_shapes=3)
+    for n in (1, 2, 3, 2, 1):
+        assert step(gpu.ones(n)).numpy().tolist() == [2.0] * n
+    with pytest.raises(RecordingError, match=r"got inputs of \(4,\) and holds recordings for \(1,\), \(2,\), \(3,\), max_shapes=3"):
+        step(gpu.ones(4))
+    assert step(gpu.ones(3)).numpy().tolist() == [2.0] * 3
+
+
+def test_a_pinned_shape_that_changes_is_an_error_that_says_what_to_do(gpu):
+    step = gc.Pipeline(lambda a, b: add(a, b), max_shapes=1)
+    step(gpu.ones((2, 3)), gpu.ones(3))
+    with pytest.raises(RecordingError, match=r"\(5, 3\) and \(3,\).*pad the inputs to one of these, call the function itself"):
+        step(gpu.ones((5, 3)), gpu.ones(3))
+    with pytest.raises(RecordingError, match="pad the inputs"):
+        step(gpu.ones((2, 3), "int32"), gpu.ones(3, "int32"))
+    assert step(gpu.ones((2, 3)), gpu.ones(3)).numpy().tolist() == [[2.0] * 3] * 2
+    with pytest.raises(ConfigError, match="max_shapes is 0"):
+        gc.Pipeline(add, max_shapes=0)
 
 
 def test_buffers_are_reused_inside_a_recording(gpu):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 
 import numpy as np
 import pytest
 
 import gpucore as gc
-from gpucore.errors import DeviceLostError, DTypeError, RecordingError
+from gpucore.errors import DeviceLostError, DTypeError, GpucoreError, RecordingError
 
 SPECIAL = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-45, -1e-40, 1.17e-38, 3.4e38, -3.4e38, 1.0], np.float32)
 
@@ -148,7 +149,7 @@ def test_reading_inside_a_recording_is_an_error_that_says_what_to_do(gpu):
     assert gc.ops.add(x, x).numpy()[0] == 2.0
 
 
-def test_after_device_loss_every_call_is_a_clear_error(gpu):
+def test_after_device_loss_every_call_is_a_clear_error(gpu, caplog, capfd):
     lost = gc.device(gpu.info.index, vram_limit="64MiB")
     x = lost.tensor(np.arange(4.0))
     lost.native.destroy()
@@ -159,6 +160,38 @@ def test_after_device_loss_every_call_is_a_clear_error(gpu):
     again = gc.device(gpu.info.index, vram_limit="64MiB")
     assert again is not lost
     assert gc.ops.add(again.ones(3), again.ones(3)).numpy().tolist() == [2, 2, 2]
+    assert not caplog.records  # the exception is all that is said
+    assert "".join(capfd.readouterr()) == ""
+
+
+def test_an_error_that_no_call_awaits_is_raised_by_the_next_one(gpu):
+    gpu.native._outcome.report("Validation", "something\nwas wrong")  # what the library's callback does outside a call
+    x = gpu.native
+    with pytest.raises(GpucoreError, match="an earlier call: Validation error: something was wrong"):
+        x.poll()
+    assert gc.ops.add(gpu.ones(3), gpu.ones(3)).numpy().tolist() == [2, 2, 2]
+
+
+def test_errors_go_to_the_thread_whose_call_went_wrong(gpu):
+    """A validation error in one thread is that thread's alone, though another is inside a call meanwhile."""
+    inside, done, seen = threading.Event(), threading.Event(), []
+
+    def other():
+        try:
+            with gpu.native.checked("waiting in another thread"):
+                inside.set()
+                done.wait(10)
+        except GpucoreError as error:
+            seen.append(error)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside.wait(10)
+    with pytest.raises(GpucoreError, match="creating a buffer"):
+        gpu.native.create_buffer(1 << 60, 0x80)
+    done.set()
+    thread.join()
+    assert not seen
 
 
 def test_large_round_trip(gpu):

@@ -18,7 +18,8 @@ from ..profile import Profile
 from ..shader import Features, Shader
 from . import native as n
 from .base import Device
-from .info import FEATURES, DeviceInfo
+from .info import DeviceInfo
+from .opening import open_adapter
 from .prepared import Prepared
 from .recording import Recording
 from .timing import Span, Timing
@@ -43,13 +44,10 @@ class GpuDevice(Device):
     def __init__(self, info: DeviceInfo, vram_limit: Any = None, without: Sequence[str] = (), host_memory: int | None = None) -> None:
         super().__init__(info)
         use = info.features - set(without)
-        wanted = [FEATURES[f] for f in sorted(use)]
         try:
-            opened = info.adapter.request_device_sync(required_features=wanted, required_limits=dict(info.adapter.limits))
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise NoAdapterError(f"adapter {info.name!r} ({info.backend}) could not be opened: {reason}") from error
-        self.native = n.Native(opened)
+            self.native = n.Native(open_adapter(info.adapter, use))
+        except NoAdapterError as error:
+            raise NoAdapterError(f"adapter {info.name!r} ({info.backend}) could not be opened: {error}") from None
         self.features = Features("subgroups" in use, "f16" in use, "immediates" in use)
         self.limits = info.limits
         self.has_timestamps = "timestamps" in use

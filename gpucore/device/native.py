@@ -1,7 +1,7 @@
 """The few wgpu-native calls that gpucore makes, straight on the library that wgpu-py ships.
 
-wgpu-py opens the library, finds adapters and opens devices; from there on the raw functions are called, for two
-reasons: wgpu-py cannot ask for modules without forced loop bounding, and its checks cost more than a dispatch.
+wgpu-py opens the library and finds adapters; from there on the raw functions are called, for two reasons: wgpu-py
+cannot ask for modules without forced loop bounding, and its checks cost more than a dispatch.
 Errors that the library reports during a call are raised as exceptions of gpucore when that call returns.
 Every handle is owned by its Python object (ffi.gc) and released with it.
 """
@@ -9,15 +9,14 @@ Every handle is owned by its Python object (ffi.gc) and released with it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from wgpu.backends.wgpu_native import _api
 from wgpu.backends.wgpu_native._ffi import ffi, lib
 
 from ..errors import DeviceLostError, GpucoreError, OutOfVramError, ShaderError
+from .opening import Checked, Opened
 
 STORAGE, UNIFORM, COPY_SRC, COPY_DST, MAP_READ, MAP_WRITE, QUERY_RESOLVE = 0x80, 0x40, 0x4, 0x8, 0x1, 0x2, 0x200
 TENSOR_USAGE = STORAGE | COPY_SRC | COPY_DST
@@ -30,7 +29,6 @@ _TYPES = {
     "uniform": "WGPUBufferBindingType_Uniform",
 }
 
-_errors = _api.error_handler
 _pending_maps: dict[int, Any] = {}
 
 
@@ -51,11 +49,8 @@ def trusted_modules_available() -> bool:
 class Native:
     """One opened wgpu device: creation of objects, submission of commands, mapping of buffers."""
 
-    def __init__(self, wgpu_device: Any) -> None:
-        self._owner = wgpu_device  # keeps the device and its callbacks alive
-        self._device = wgpu_device._internal
-        self._queue = wgpu_device.queue._internal
-        self.lost: str | None = None
+    def __init__(self, opened: Opened) -> None:
+        self._device, self._queue, self._outcome = opened
         self.trusted = trusted_modules_available()
         self.timestamp_period = lib.wgpuQueueGetTimestampPeriod(self._queue)
         self._next_map = 1
@@ -63,29 +58,14 @@ class Native:
         self._encoder_descriptor = ffi.new("WGPUCommandEncoderDescriptor *")
         self._finish_descriptor = ffi.new("WGPUCommandBufferDescriptor *")
 
-    # ---- errors
+    @property
+    def lost(self) -> str | None:
+        """Why the device is lost; None while it lives."""
+        return self._outcome.lost
 
-    @contextmanager
-    def checked(self, doing: str) -> Iterator[None]:
+    def checked(self, doing: str) -> Checked:
         """Raises what the library reports inside the block, as the gpucore error that fits."""
-        if self.lost:
-            raise DeviceLostError(f"{doing}: the device is lost ({self.lost}); open it anew")
-        _errors.capture("gpucore")
-        try:
-            yield
-        finally:
-            found = _errors.release("gpucore")
-        if found is not None:
-            raise self._error(doing, *found)
-
-    def _error(self, doing: str, kind: str, message: str) -> GpucoreError:
-        text = " ".join(message.split())
-        if re.search(r"device.{0,20} (is )?lost|DeviceLost|device .*(destroyed|invalid)", text, re.I):
-            self.lost = text
-            return DeviceLostError(f"{doing}: the device is lost ({text}); open it anew")
-        if kind == "OutOfMemory" or "not enough memory" in text.lower():
-            return OutOfVramError(f"{doing}: the driver is out of memory ({text})")
-        return GpucoreError(f"{doing}: {kind} error: {text}")
+        return Checked(self._outcome, doing)
 
     # ---- objects
 
