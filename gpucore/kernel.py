@@ -275,6 +275,8 @@ def kernel(
         if name in KERNELS:
             raise KernelDeclarationError(f"kernel {name} is declared twice")
         made = Kernel(name, rule, Shader(shader), ref, cases, bench_cases, flops, bytes, Tolerance(rtol, atol, l2), dtypes or {}, choices)
+        if choices is not None:
+            choices.shaders.add(shader)
         KERNELS[name] = made
         return made
 

@@ -45,6 +45,8 @@ class Choices:
 
     def __init__(self, name: str, candidates: Mapping[str, Candidate]) -> None:
         self.name, self.candidates = name, dict(candidates)
+        self.shaders: set[str] = set()
+        """The files whose launch it decides; a measurement is void when their text changes."""
         TUNABLE[name] = self
 
     def pick(self, device: Device, config: str | None, key: Iterable[int | str], default: str) -> str:

@@ -10,6 +10,12 @@ import pytest
 import gpucore as gc
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_measured_choices(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The tests run with defaults, whatever the user's cache holds."""
+    os.environ["GPUCORE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def gpu() -> gc.Device:
     """The adapter under test: $GPUCORE_DEVICE, else the best one; software drivers count."""

@@ -18,11 +18,11 @@ from gpucore.errors import KernelDeclarationError
 from gpucore.kernel import KERNELS, Launch, Out, kernel
 from gpucore.parity.check import case_inputs, case_label, to_device
 from gpucore.parity.matrix import case_indices
-from gpucore.parity.selftest import SUBNORMAL, WRONG_ADD
+from gpucore.parity.selftest import OUTSIDE, SUBNORMAL, WRONG_ADD
 from gpucore.shader import ROOT, Features
 
 PACKAGE = Path(gc.__file__).parent
-OWN = [WRONG_ADD, SUBNORMAL, COPY, FMA, TICK]
+OWN = [WRONG_ADD, SUBNORMAL, OUTSIDE, COPY, FMA, TICK]
 ALL = [*KERNELS.values(), *OWN]
 by_name = pytest.mark.parametrize("k", ALL, ids=lambda k: k.name)
 
@@ -170,7 +170,7 @@ def test_a_rule_without_docstring_and_a_second_of_the_same_name_are_refused():
 # ---- layers
 
 LAYERS = [
-    ("errors",), ("dtypes", "shader", "memory", "array"), ("profile", "tuning", "device"), ("kernel",), ("kernels",),
+    ("errors", "files"), ("dtypes", "shader", "memory", "array"), ("profile", "tuning", "tuning_file", "device"), ("kernel",), ("kernels",),
     ("autograd", "ops", "indexing", "tensor", "pipeline", "random"), ("nn", "optim", "data", "train"),
     ("report",), ("parity",), ("systems",), ("bench",), ("cli",), ("__main__", "__init__"),
 ]  # fmt: skip

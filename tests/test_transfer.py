@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gpucore as gc
+from gpucore.device import transfer
 from gpucore.errors import DeviceLostError, DTypeError, GpucoreError, RecordingError
 
 SPECIAL = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-45, -1e-40, 1.17e-38, 3.4e38, -3.4e38, 1.0], np.float32)
@@ -192,6 +193,19 @@ def test_errors_go_to_the_thread_whose_call_went_wrong(gpu):
     done.set()
     thread.join()
     assert not seen
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_large_copies_by_threads_are_whole(monkeypatch, workers):
+    monkeypatch.setattr(transfer, "WORKERS", workers)
+    monkeypatch.setattr(transfer, "PARALLEL", 1000)
+    transfer._copiers.cache_clear()
+    for size in (0, 999, 1000, 1001, 4096, 12347):
+        raw = np.random.default_rng(size).integers(0, 256, size, np.uint8)
+        got = transfer.copied(raw)
+        assert np.array_equal(got, raw)
+        assert not np.shares_memory(got, raw)
+    transfer._copiers.cache_clear()
 
 
 def test_large_round_trip(gpu):

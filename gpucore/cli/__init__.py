@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import GpucoreError
 from .common import Command, add_common, give_defaults
 
-COMMANDS = ("devices", "parity", "bench", "run", "demo")
+COMMANDS = ("devices", "parity", "bench", "tune", "run", "demo")
 """The modules beside this one that are commands, in the order of `gpucore --help`."""
 
 EXAMPLES = """\
@@ -28,6 +28,7 @@ examples:
   gpucore run mnist --model lenet        five epochs of LeNet-5 on MNIST
   gpucore parity                         every kernel against its NumPy reference
   gpucore bench                          every kernel's speed against the adapter's ceiling
+  gpucore tune                           measure which launch constants are fastest on this adapter, and keep them
 
 `gpucore COMMAND --help` has more. Every command takes --device, --vram-limit, --seed and --json.
 """

@@ -1,9 +1,9 @@
 """Data on their way to a device: files, datasets, scaling, batches."""
 
+from ..files import atomic_file, write_atomic
 from .batches import Batches, BatchIterator
 from .dataset import ArrayDataset
 from .digits import load_digits, resize
-from .files import atomic_file, write_atomic
 from .idx import parse_idx, read_idx
 from .mnist import fetch_mnist, find_mnist, load_mnist, mnist_cache
 from .scaling import Standardiser

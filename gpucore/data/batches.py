@@ -109,7 +109,11 @@ class BatchIterator:
         if isinstance(item, tuple):
             return item
         self.close()
-        raise item
+        try:
+            raise item
+        finally:
+            # The traceback holds this frame and with it the caller's, its last batch included: no cycle through here.
+            del item
 
     def close(self) -> None:
         """Ends the pass and its thread; later `next` calls raise StopIteration."""

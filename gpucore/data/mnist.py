@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ConfigError, FormatError
+from ..files import write_atomic
 from .dataset import ArrayDataset
-from .files import write_atomic
 from .idx import read_idx, unpacked
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")

@@ -16,6 +16,7 @@ from ..errors import KernelDeclarationError, NoAdapterError, RecordingError, Sha
 from ..memory import Arena, Block, MemoryPool, MemoryStats, Storage, VramLimit, format_bytes
 from ..profile import Profile
 from ..shader import Features, Shader
+from ..tuning_file import load as load_tuning
 from . import native as n
 from .base import Device
 from .info import DeviceInfo
@@ -23,7 +24,7 @@ from .opening import open_adapter
 from .prepared import Prepared
 from .recording import Recording
 from .timing import Span, Timing
-from .transfer import DIRECT, Readback, Staging
+from .transfer import DIRECT, SPIN, Readback, Staging
 
 if TYPE_CHECKING:
     from ..kernel import Kernel
@@ -55,7 +56,8 @@ class GpuDevice(Device):
         # What a discrete adapter has cannot be asked for through WebGPU; the others share the host's memory.
         total = host_memory if info.kind in ("software", "integrated") else None
         self.pool = MemoryPool(self._create_buffer, self._destroy, limit.resolve(total), info.limits["max_buffer"])
-        self.staging = Staging(self.native, self.pool)
+        # A software driver needs the processor that a spinning host would take.
+        self.staging = Staging(self.native, self.pool, 0.0 if info.kind == "software" else SPIN)
         self.pool.on_pressure = self.staging.trim
         self.poison = False
         self._lock = threading.RLock()
@@ -71,6 +73,7 @@ class GpuDevice(Device):
         self._nothing = self.native.create_buffer(256, n.TENSOR_USAGE)  # bound where an optional input is missing
         self.subgroup_size = self._measure_subgroup() if self.features.subgroups else 0
         self.info = replace(info, subgroup_size=self.subgroup_size, features=frozenset(use))
+        self.use_tuning(load_tuning(info))
 
     # ---- kernels
 
@@ -169,6 +172,12 @@ class GpuDevice(Device):
                 fixed[i] = self._empty(t.shape, t.dtype, t.name)
                 self._copy(t, fixed[i])  # type: ignore[arg-type]
         return fixed
+
+    def use_tuning(self, tuned: dict[str, str]) -> None:
+        """From here on launches follow this table of measured candidates (see gpucore.tuning); recordings keep theirs."""
+        self.tuned = tuned
+        self._prepared.clear()
+        self._groups.clear()
 
     # ---- the queue of commands
 

@@ -175,13 +175,13 @@ class Native:
     def _encode(self, encoder: Any, items: Iterable[tuple[Any, ...]]) -> None:
         set_pipeline, set_group = lib.wgpuComputePassEncoderSetPipeline, lib.wgpuComputePassEncoderSetBindGroup
         set_immediates, dispatch = lib.wgpuComputePassEncoderSetImmediates, lib.wgpuComputePassEncoderDispatchWorkgroups
-        null, open_pass, last = ffi.NULL, None, None
+        null, open_pass, last, last_immediates = ffi.NULL, None, None, None
         for item in items:
             pipeline = item[0]
             if pipeline is None:
                 if open_pass is not None:
                     self._end(open_pass)
-                    open_pass = last = None
+                    open_pass = last = last_immediates = None
                 self._transfer(encoder, item)
                 continue
             _, group, immediates, size, x, y, z, _ = item
@@ -189,10 +189,11 @@ class Native:
                 open_pass = lib.wgpuCommandEncoderBeginComputePass(encoder, self._pass_descriptor)
             if pipeline is not last:
                 set_pipeline(open_pass, pipeline)
-                last = pipeline
+                last, last_immediates = pipeline, None
             set_group(open_pass, 0, group, 0, null)
-            if size:
+            if size and immediates is not last_immediates:
                 set_immediates(open_pass, 0, immediates, size)
+                last_immediates = immediates
             dispatch(open_pass, x, y, z)
         if open_pass is not None:
             self._end(open_pass)

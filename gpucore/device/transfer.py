@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,8 +22,32 @@ CHUNK = 32 << 20
 """The largest upload buffer; longer arrays go through several."""
 MOST_IN_FLIGHT = 16
 """Upload buffers under way before the host waits for the device."""
+SPIN = 200e-6
+"""Seconds that a blocking readback asks again and again before it sleeps: to be woken costs about 20 µs."""
 DIRECT = 64 << 10
 """Arrays up to this size go through the queue's own write, which costs less than a mapping."""
+
+
+PARALLEL = 8 << 20
+"""Readbacks from this size on are copied out by several threads."""
+WORKERS = min(4, (os.cpu_count() or 1) // 2)
+
+
+@cache
+def _copiers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(WORKERS, "gpucore-copy")
+
+
+def copied(raw: np.ndarray) -> np.ndarray:
+    """A copy of flat bytes. First touches of fresh memory cost more than the copy itself, and threads share them."""
+    target = np.empty_like(raw)
+    if raw.size < PARALLEL or WORKERS < 2:
+        target[:] = raw
+        return target
+    step = -(-raw.size // (4 * WORKERS))
+    parts = [slice(at, at + step) for at in range(0, raw.size, step)]
+    list(_copiers().map(lambda part: np.copyto(target[part], raw[part]), parts))
+    return target
 
 
 def _bucket(nbytes: int) -> int:
@@ -35,8 +62,10 @@ class Readback:
     does not change them.
     """
 
-    def __init__(self, poll: Callable[[bool], str | None], finish: Callable[[], np.ndarray], discard: Callable[[], None]) -> None:
-        self._poll, self._finish, self._discard = poll, finish, discard
+    def __init__(
+        self, poll: Callable[[bool], str | None], finish: Callable[[], np.ndarray], discard: Callable[[], None], spin: float = 0.0
+    ) -> None:
+        self._poll, self._finish, self._discard, self._spin = poll, finish, discard, spin
         self._arrived = False
         self._error: BaseException | None = None
         self._value: np.ndarray | None = None
@@ -68,8 +97,9 @@ class Readback:
     def result(self, timeout: float | None = None) -> np.ndarray:
         """The values; TimeoutError after `timeout` seconds, DeviceLostError when the device went away."""
         if timeout is None:
+            end = time.perf_counter() + self._spin
             while not self._arrived:
-                self._wait(True)
+                self._wait(time.perf_counter() >= end)
         else:
             end = time.perf_counter() + timeout
             while not self.ready():
@@ -101,8 +131,8 @@ class Readback:
 class Staging:
     """The transfer buffers of one device, counted against its memory limit and reused by size."""
 
-    def __init__(self, native: n.Native, pool: MemoryPool) -> None:
-        self._native, self._pool = native, pool
+    def __init__(self, native: n.Native, pool: MemoryPool, spin: float = 0.0) -> None:
+        self._native, self._pool, self._spin = native, pool, spin
         self._uploads: dict[int, list[Any]] = defaultdict(list)  # mapped for writing, free
         self._in_flight = 0
         self._downloads: dict[int, list[Any]] = defaultdict(list)  # unmapped, free
@@ -157,7 +187,7 @@ class Staging:
 
         def finish() -> np.ndarray:
             raw = self._native.mapped_array(buffer, size, write=False)[:nbytes]
-            values = from_storage(np.array(raw).view(dtype.storage), dtype).reshape(shape)
+            values = from_storage(copied(raw).view(dtype.storage), dtype).reshape(shape)
             self._native.unmap(buffer)
             self._downloads[size].append(buffer)
             return values
@@ -170,7 +200,7 @@ class Staging:
         def discard() -> None:
             self._pool.staging -= size  # nobody took the values: the buffer goes with the readback
 
-        readback = Readback(poll, finish, discard)
+        readback = Readback(poll, finish, discard, self._spin)
         self._native.map_buffer(buffer, 1, size, readback.arrived)
         return readback
 

@@ -48,6 +48,18 @@ def _subnormal(x: Array, y: Array) -> Launch:
     return Launch({"product": Out(x.shape), "total": Out(x.shape)}, groups=ceil_div(x.size, 64), params=dict(size=x.size))
 
 
+def _outside_reference(x: np.ndarray, y: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For indices inside the arrays."""
+    y[index] = 1
+    return x[index], np.arange(index.size, dtype=np.uint32)
+
+
+def _outside(x: Array, y: Array, index: Array) -> Launch:
+    """x[index], and y[index] = 1 in place; shared memory is written at the indices too."""
+    expect(index.size <= 64, f"outside: {index.size} indices; wants at most 64")
+    return Launch({"found": Out(index.shape), "kept": Out(index.shape, "uint32")}, groups=1, params=dict(size=index.size))
+
+
 def _undeclared(name: str, rule: Any, reference: Any, cases: list[Mapping[str, Any]]) -> Kernel:
     """A kernel that is not in KERNELS: no operation may use it."""
     return Kernel(name, rule, Shader(name), reference, cases, cases[:1], 1, None, Tolerance(), {})
@@ -58,6 +70,10 @@ WRONG_ADD = _undeclared(
     [dict(a=_with_specials, b=(257,), fault=fault, id=said) for fault, said in FAULTS.items()],
 )  # fmt: skip
 SUBNORMAL = _undeclared("selftest/subnormal", _subnormal, _subnormal_reference, [dict(x=(7,), y=(7,))])
+OUTSIDE = _undeclared(
+    "selftest/outside", _outside, _outside_reference,
+    [dict(x=(9,), y=(9,), index=lambda rng: rng.permutation(9).astype(np.uint32), id="inside")],
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
-from ..data.files import write_atomic
 from ..errors import ConfigError, FormatError
+from ..files import write_atomic
 from ..nn import Module
 from ..nn.state import checked_state, compare_states
 

@@ -11,8 +11,8 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from ..data.files import write_atomic
 from ..errors import ConfigError, FormatError
+from ..files import write_atomic
 
 Record = dict[str, float]
 PathLike = str | os.PathLike[str]
