@@ -81,7 +81,7 @@ def load(info: DeviceInfo) -> dict[str, str]:
         else:
             stale.append(name)
     if stale:
-        _warn(f"the measured choices for {', '.join(stale)} are of other shaders and are ignored; `{COMMAND}` measures anew")
+        _warn(f"the measured choices for {', '.join(sorted(stale))} are of other shaders and are ignored; `{COMMAND}` measures anew")
     return found
 
 
