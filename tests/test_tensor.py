@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import gpucore as gc
 from gpucore.errors import DTypeError, ShapeError
 
 
@@ -127,3 +128,18 @@ def test_assign(dev):
         x.assign(A[0])
     with pytest.raises(DTypeError):
         x.assign(dev.tensor(A).astype("int32"))
+
+
+@pytest.mark.parametrize("offset", [0, 1, 4, 5, 63, 64])
+def test_a_view_at_any_place_can_be_computed_with(gpu, offset):
+    """Adapters bind memory from aligned places only; a view elsewhere is copied, and written back where it is changed."""
+    x = gpu.tensor(np.arange(100, dtype=np.float32))
+    part = x.view((7,), offset)
+    assert (part + 1).numpy().tolist() == list(range(offset + 1, offset + 8))
+    assert (part + part).numpy().tolist() == [2.0 * k for k in range(offset, offset + 7)]
+    rate = gpu.tensor([0.5, 1.0, 1.0, 1.0])
+    gc.KERNELS["sgd"](part, gpu.ones(7), rate)
+    changed = np.arange(100, dtype=np.float32)
+    changed[offset : offset + 7] -= 0.5 * rate.numpy()[1]
+    assert np.array_equal(np.delete(x.numpy(), range(offset, offset + 7)), np.delete(changed, range(offset, offset + 7)))
+    assert not np.array_equal(part.numpy(), np.arange(offset, offset + 7))

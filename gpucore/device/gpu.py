@@ -51,6 +51,7 @@ class GpuDevice(Device):
             raise NoAdapterError(f"adapter {info.name!r} ({info.backend}) could not be opened: {error}") from None
         self.features = Features("subgroups" in use, "f16" in use, "immediates" in use)
         self.limits = info.limits
+        self._alignment = info.limits["offset_alignment"]
         self.has_timestamps = "timestamps" in use
         limit = VramLimit(vram_limit.spec if isinstance(vram_limit, VramLimit) else vram_limit)
         # What a discrete adapter has cannot be asked for through WebGPU; the others share the host's memory.
@@ -91,8 +92,14 @@ class GpuDevice(Device):
             return outputs
         if prepared.mutated:
             inputs = self._unalias(prepared, inputs)
+        given = inputs
+        if any([t is not None and t.offset and t.offset * t.dtype.itemsize % self._alignment for t in inputs]):
+            inputs = self._aligned(inputs)
         arrays = (*inputs, *outputs)
         self._push(self._command(prepared, arrays), arrays)
+        for i in prepared.mutated:
+            if inputs[i] is not given[i]:
+                self._copy(inputs[i], given[i])  # type: ignore[arg-type]
         return outputs
 
     def _prepare(self, key: Any, kernel: Kernel, inputs: Sequence[Array | None], options: dict[str, Any]) -> Prepared:
@@ -178,6 +185,15 @@ class GpuDevice(Device):
         self.tuned = tuned
         self._prepared.clear()
         self._groups.clear()
+
+    def _aligned(self, inputs: Sequence[Array | None]) -> Sequence[Array | None]:
+        """Copies of the inputs that start where the adapter cannot bind: views at an odd place of their memory."""
+        fixed = list(inputs)
+        for i, t in enumerate(inputs):
+            if t is not None and t.offset * t.dtype.itemsize % self._alignment:
+                fixed[i] = self._empty(t.shape, t.dtype, t.name)
+                self._copy(t, fixed[i])  # type: ignore[arg-type]
+        return fixed
 
     # ---- the queue of commands
 
