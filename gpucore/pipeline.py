@@ -114,6 +114,7 @@ class Pipeline:
         for t in outputs:
             if not isinstance(t, Array):
                 raise RecordingError(f"Pipeline {self.name}: returned {type(t).__name__}; wants tensors")
+        recording.seal(held, outputs)
         return _Recorded(recording, held, outputs, isinstance(result, Array))
 
     @property

@@ -167,3 +167,105 @@ def test_the_profile_counts_every_kernel(gpu):
     assert 0 < p.seconds < 10
     assert all(r.gb_per_s > 0 and r.gflop_per_s > 0 for r in p.rows)
     assert "GB/s" in str(p)
+
+
+# ---- inputs and outputs are bound where they lie, or copied
+
+
+def _copies(step, *inputs):
+    """Copies in one replay."""
+    seen = []
+    device = inputs[0].device
+    real = device.submit_recorded
+    device.submit_recorded = lambda items: (seen.append(sum(i[0] is None for i in items)), real(items))
+    try:
+        step(*inputs)
+    finally:
+        del device.submit_recorded
+    return seen[0]
+
+
+def test_inputs_and_outputs_are_bound_where_they_lie(gpu):
+    step = gc.Pipeline(lambda a, b: (exp(add(a, b)), multiply(a, a)))
+    for n in range(4):  # the memory is another one each time
+        a, b = gpu.full(100, float(n)), gpu.full(100, 1.0)
+        first, second = step(a, b)
+        assert np.allclose(first.numpy(), np.exp(n + 1.0))
+        assert second.numpy().tolist() == [float(n * n)] * 100
+        assert a.numpy().tolist() == [float(n)] * 100
+    assert _copies(step, gpu.ones(100), gpu.ones(100)) == 0
+
+
+def test_an_input_given_twice_is_bound_twice(gpu):
+    step = gc.Pipeline(lambda a, b: add(a, b))
+    a = gpu.full(5, 3.0)
+    assert step(a, gpu.ones(5)).numpy().tolist() == [4.0] * 5
+    assert step(a, a).numpy().tolist() == [6.0] * 5
+
+
+def test_a_result_as_the_next_input_is_never_overwritten(gpu):
+    step = gc.Pipeline(lambda a: add(multiply(a, a), a))
+    values = [step(gpu.ones(7))]
+    for _ in range(6):
+        values.append(step(values[-1]))
+        gpu.ones(7)  # takes freed memory, if any was freed too early
+    want = np.ones(7)
+    for v in values:
+        want = want * want + want
+        assert np.allclose(v.numpy(), want)
+
+
+def test_views_are_copied_into_the_recording(gpu):
+    step = gc.Pipeline(lambda a: add(a, a))
+    x = gpu.tensor(np.arange(100, dtype=np.float32))
+    for offset in (0, 1, 64):
+        assert step(x.view((10,), offset)).numpy().tolist() == [2.0 * k for k in range(offset, offset + 10)]
+    assert _copies(step, x.view((10,), 1)) == 1
+
+
+def test_an_input_that_the_recording_also_changes_as_captured_is_read_as_it_was(gpu):
+    state = gpu.full(8, 2.0)
+
+    def fn(a):
+        state.assign(add(state, a))
+        return multiply(a, a)
+
+    step = gc.Pipeline(fn)
+    step(gpu.ones(8))
+    assert state.numpy().tolist() == [3.0] * 8
+    assert step(state).numpy().tolist() == [9.0] * 8
+    assert state.numpy().tolist() == [6.0] * 8
+
+
+def test_an_input_returned_or_a_view_of_it_is_a_copy(gpu):
+    same = gc.Pipeline(lambda a: a)
+    head = gc.Pipeline(lambda a: (multiply(a, a).view((2,)), a.view((3,), 1)))
+    for value in (1.0, 5.0):
+        x = gpu.full(6, value)
+        y = same(x)
+        assert y.numpy().tolist() == [value] * 6
+        assert y.storage is not x.storage
+        first, second = head(x)
+        assert first.numpy().tolist() == [value * value] * 2
+        assert second.numpy().tolist() == [value] * 3
+
+
+def test_unused_inputs_and_captured_outputs(gpu):
+    held = gpu.full(3, 7.0)
+    step = gc.Pipeline(lambda a, b: (held, add(a, a)))
+    for value in (1.0, 2.0):
+        kept, doubled = step(gpu.full(3, value), gpu.ones(9))
+        assert kept.numpy().tolist() == [7.0] * 3
+        assert kept.storage is not held.storage
+        assert doubled.numpy().tolist() == [2 * value] * 3
+
+
+def test_the_same_tensor_returned_twice(gpu):
+    def twice(a):
+        b = add(a, a)
+        return b, b
+
+    step = gc.Pipeline(twice)
+    for value in (1.0, 2.0):
+        first, second = step(gpu.full(3, value))
+        assert first.numpy().tolist() == second.numpy().tolist() == [2 * value] * 3

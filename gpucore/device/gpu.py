@@ -22,7 +22,7 @@ from .base import Device
 from .info import DeviceInfo
 from .opening import open_adapter
 from .prepared import Prepared
-from .recording import Recording
+from .recording import Place, Recording
 from .timing import Span, Timing
 from .transfer import DIRECT, SPIN, Readback, Staging
 
@@ -93,10 +93,12 @@ class GpuDevice(Device):
         if prepared.mutated:
             inputs = self._unalias(prepared, inputs)
         given = inputs
-        if any([t is not None and t.offset and t.offset * t.dtype.itemsize % self._alignment for t in inputs]):
-            inputs = self._aligned(inputs)
+        for t in inputs:
+            if t is not None and t.offset and t.offset * t.dtype.itemsize % self._alignment:
+                inputs = self._aligned(inputs)
+                break
         arrays = (*inputs, *outputs)
-        self._push(self._command(prepared, arrays), arrays)
+        self._push(self.command(prepared, arrays), arrays)
         for i in prepared.mutated:
             if inputs[i] is not given[i]:
                 self._copy(inputs[i], given[i])  # type: ignore[arg-type]
@@ -145,14 +147,15 @@ class GpuDevice(Device):
             self._pipelines[key] = found
         return found
 
-    def _command(self, prepared: Prepared, arrays: Sequence[Array | None]) -> tuple[Any, ...]:
+    def command(self, prepared: Prepared, arrays: Sequence[Array | Place | None]) -> tuple[Any, ...]:
+        """One dispatch on these arrays, as `Native.submit` takes it; its bind group is made once."""
         key = (prepared.serial, *[0 if t is None else (t.storage.block.serial << 40) + t.offset for t in arrays])
         group = self._groups.get(key)
         if group is None:
             group = self._bind(key, prepared, arrays)
         return (prepared.pipeline, group, prepared.immediates, prepared.immediate_size, *prepared.grid, prepared)
 
-    def _bind(self, key: tuple[int, ...], prepared: Prepared, arrays: Sequence[Array | None]) -> Any:
+    def _bind(self, key: tuple[int, ...], prepared: Prepared, arrays: Sequence[Array | Place | None]) -> Any:
         entries: list[tuple[int, Any, int, int]] = []
         for slot, which, size in prepared.slots:
             t = arrays[which]
