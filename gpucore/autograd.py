@@ -47,6 +47,20 @@ def _tapes() -> list[GradientTape]:
         return _state.tapes  # type: ignore[no-any-return]
 
 
+def _one(target: Any) -> Any:
+    """The gradient of a target by itself: a tensor of ones that its device keeps, so that it costs no launch."""
+    kept = target.device.cache
+    key = ("one", target.shape, target.dtype)
+    if key not in kept:
+        kept[key] = target.device.ones(target.shape, target.dtype)
+    return kept[key]
+
+
+def is_one(g: Any) -> bool:
+    """True for the gradient that a tape starts with: an operation need not multiply by it."""
+    return g is g.device.cache.get(("one", g.shape, g.dtype))
+
+
 def is_recording() -> bool:
     """True when a tape is watching; operations may then keep what their gradients need."""
     return bool(_tapes())
@@ -119,6 +133,8 @@ class GradientTape:
         """
         from .ops import ones_like, zeros_like
 
+        one = _one(target)
+
         if self._used and not self._persistent:
             raise GradientError("GradientTape.gradient: this tape has given its gradients; use persistent=True for several")
         if isinstance(sources, Array):
@@ -131,11 +147,12 @@ class GradientTape:
         if recording:
             self.__exit__()  # its own backward pass is not part of this tape
         try:
-            grads = self._backward(target, sources, ones_like(target) if seed is None else seed)
+            grads = self._backward(target, sources, one if seed is None else seed)
         finally:
             if recording:
                 _tapes().append(self)
         result = [g if (g := grads.get(id(s))) is not None else zeros_like(s) for s in sources]
+        result = [ones_like(g) if g is one else g for g in result]  # the caller may change what it gets
         self._used = True
         if not self._persistent:
             self.nodes = []

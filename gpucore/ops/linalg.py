@@ -11,6 +11,7 @@ from ..autograd import Backward, differentiable
 from ..errors import DTypeError, ShapeError
 from ..kernels import linalg as K
 from . import elementwise, reduce, shape
+from .unary import unary_backward
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -97,15 +98,8 @@ def _matmul(
 
 
 def _through(activation: str | None, y: Any, g: Any) -> Any:
-    """The gradient before the activation, from the one after it and the result y."""
-    if activation == "relu":
-        zero = elementwise.zeros_like(y)
-        return elementwise.where(elementwise.greater(y, zero), g, zero)
-    if activation == "sigmoid":
-        return elementwise.multiply(g, elementwise.subtract(y, elementwise.multiply(y, y)))
-    if activation == "tanh":
-        return elementwise.subtract(g, elementwise.multiply(g, elementwise.multiply(y, y)))
-    return g
+    """The gradient before the activation, from the one after it and the result y: one kernel."""
+    return g if activation is None else unary_backward(g, y, op=activation)
 
 
 def _run(a: Array, b: Array, bias: Array | None, transpose_a: bool, transpose_b: bool, activation: str | None) -> Any:

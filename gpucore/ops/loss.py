@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..array import Array
-from ..autograd import Backward, differentiable
+from ..autograd import Backward, differentiable, is_one
 from ..kernels import loss as K
 from . import elementwise, norm, reduce
 
@@ -41,7 +41,8 @@ def _cross_entropy_gradient(logits: Any, labels: Any, gradient: Any, g: Any) -> 
     def by_g(u: Any) -> Any:
         return reduce.sum(elementwise.multiply(u, _cross_entropy_gradient(logits, labels, gradient, elementwise.ones_like(g))))
 
-    return elementwise.multiply(gradient, g), lambda u: (lambda: by_logits(u), None, None, lambda: by_g(u))
+    result = gradient.view(gradient.shape) if is_one(g) else elementwise.multiply(gradient, g)
+    return result, lambda u: (lambda: by_logits(u), None, None, lambda: by_g(u))
 
 
 def mse_loss(pred: Array, target: Array) -> Tensor:
