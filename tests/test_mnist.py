@@ -160,8 +160,8 @@ def test_checkpoint_holds_the_trained_model(cpu, few, tmp_path):
 
 
 def test_a_resumed_training_is_that_of_one_piece(cpu, few, tmp_path):
-    one = Settings(model="mlp", batch=32, epochs=1)
-    two = Settings(model="mlp", batch=32, epochs=2)
+    one = Settings(model="mlp", batch=32, epochs=1, schedule="constant")
+    two = Settings(model="mlp", batch=32, epochs=2, schedule="constant")
     train(cpu, few, one, out=tmp_path)
     resumed = train(cpu, few, two, out=tmp_path, resume=True)
     np.testing.assert_array_equal(resumed.probabilities, train(cpu, few, two).probabilities)

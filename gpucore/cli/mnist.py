@@ -48,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
     model.add_argument("--momentum", type=float, default=0.9, metavar="M", help="of momentum and nesterov (default: 0.9)")
     model.add_argument("--weight-decay", type=float, default=0.0, metavar="W", help="default: 0")
     rising = "of the learning rate (default: warmup: a tenth of the steps up, then down along a cosine)"
-    model.add_argument("--schedule", choices=SCHEDULES, default="warmup", help=rising)
+    model.add_argument("--schedule", choices=SCHEDULES, default=Settings.schedule, help=rising)
     data = parser.add_argument_group("data and length")
     data.add_argument("--batch", type=int, default=128, metavar="N", help="images per step (default: 128)")
     data.add_argument("--epochs", type=int, default=5, metavar="N", help="default: 5")

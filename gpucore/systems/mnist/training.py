@@ -51,7 +51,7 @@ class Settings:
     lr: float | None = None
     momentum: float = 0.9
     weight_decay: float = 0.0
-    schedule: str = "constant"
+    schedule: str = "warmup"
     batch: int = 128
     epochs: int = 5
     seed: int = 0
