@@ -29,8 +29,9 @@ from .transfer import DIRECT, SPIN, Readback, Staging
 if TYPE_CHECKING:
     from ..kernel import Kernel
 
-BATCH = 48
-"""Dispatches that collect before they are submitted unasked, so that the GPU starts early."""
+BATCH, FIRST = 48, 12
+"""Commands that collect before they are submitted unasked, and how many when the device has nothing to do: it should
+start early, and each submission costs about as much as ten commands."""
 MAX_PREPARED = 8192
 MAX_GROUPS_CACHED = 32768
 
@@ -216,7 +217,7 @@ class GpuDevice(Device):
                 if t is not None:
                     t.storage.block.epoch = epoch
             self._pending.append(command)
-            if len(self._pending) >= BATCH:
+            if len(self._pending) >= (FIRST if self.native.idle else BATCH):
                 self.flush()
 
     def flush(self) -> None:
@@ -235,6 +236,9 @@ class GpuDevice(Device):
             if not items:
                 self.native.poll()
                 return 0
+            if self.native.idle and len(items) > BATCH:
+                self.native.submit(items[:FIRST])
+                items = items[FIRST:]
             index = self.native.submit(items)
             self.staging.submitted()
             return index

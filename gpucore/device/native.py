@@ -54,6 +54,8 @@ class Native:
         self.trusted = trusted_modules_available()
         self.timestamp_period = lib.wgpuQueueGetTimestampPeriod(self._queue)
         self._next_map = 1
+        self.idle = True
+        """True when nothing is under way as far as the host has seen: the device waits for work."""
         self._pass_descriptor = ffi.new("WGPUComputePassDescriptor *")
         self._encoder_descriptor = ffi.new("WGPUCommandEncoderDescriptor *")
         self._finish_descriptor = ffi.new("WGPUCommandBufferDescriptor *")
@@ -167,6 +169,7 @@ class Native:
                 self._encode_timed(encoder, items, queries, resolve)
             commands = lib.wgpuCommandEncoderFinish(encoder, self._finish_descriptor)
             lib.wgpuCommandEncoderRelease(encoder)
+        self.idle = False
         with self.checked("submitting work"):
             index: int = lib.wgpuQueueSubmitForIndex(self._queue, 1, ffi.new("WGPUCommandBuffer[]", [commands]))
             lib.wgpuCommandBufferRelease(commands)
@@ -244,7 +247,8 @@ class Native:
             return True
         which = ffi.NULL if index is None else ffi.new("WGPUSubmissionIndex *", index)
         with self.checked("waiting for the device"):
-            return bool(lib.wgpuDevicePoll(self._device, wait, which))
+            self.idle = bool(lib.wgpuDevicePoll(self._device, wait, which))
+        return self.idle
 
     def destroy(self) -> None:
         """Destroys the device; every later call raises DeviceLostError."""
