@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint format bench bench-pytest parity wheel clean setup-demo setup-dev
+.PHONY: help demo test lint format bench bench-compare bench-pytest parity wheel clean setup-demo setup-dev
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ parity: setup-demo  ## the parity matrix of every adapter as a page under bench/
 
 bench: setup-demo  ## the benchmark report of the best adapter under bench/reports/
 	$(BIN)/gpucore bench
+
+bench-compare: setup-demo  ## gpucore beside PyTorch and NumPy in one run: ratios and targets under bench/reports/
+	$(BIN)/python bench/compare.py
 
 bench-pytest: setup-dev  ## the same cases under pytest-benchmark
 	$(BIN)/python -m pytest bench --benchmark-enable

@@ -107,7 +107,7 @@ def measure_ceilings(device: Device, rng: PooledGenerator, progress: Callable[[s
     found = Ceilings(copy_gb, _fma_rate(device, rng), size)
     progress("dispatches")
     found.dispatch_dependent, found.dispatch_independent = _dispatch_times(device)
-    found.host_eager, found.host_replay = _host_costs(device)
+    found.host_eager, found.host_replay = host_costs(device)
     progress("transfers")
     found.readback = _readback_latency(device)
     found.transfer_bytes = min(256 << 20, size)
@@ -190,7 +190,7 @@ def _median_wait(device: Device, replay: Pipeline, x: Any) -> float:
     return statistics.median(waits)
 
 
-def _host_costs(device: Device, count: int = 500) -> tuple[float, float | None]:
+def host_costs(device: Device, count: int = 500) -> tuple[float, float | None]:
     """Host seconds per small operation: called one by one, and in a replay of a Pipeline."""
     x, y = device.tensor(np.ones(64, np.float32)), device.tensor(np.full(64, 1e-3, np.float32))
 

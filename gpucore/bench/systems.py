@@ -70,18 +70,21 @@ def _mnist(device: Device, name: str, title: str) -> SystemTiming:
     return timing
 
 
+def torch_layers(nn: Any, name: str) -> list[Any]:
+    """The layers of the same network ("mlp" or "lenet") in PyTorch, whose `nn` is given."""
+    if name == "mlp":
+        return [nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)]
+    return [
+        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+    ]  # fmt: skip
+
+
 def _torch_steps(installed: tuple[Any, str], name: str, x: np.ndarray, y: np.ndarray) -> float:
     """Steps per second of the same network in PyTorch, eager."""
     torch, where = installed
     nn = torch.nn
-    layers = {
-        "mlp": [nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)],
-        "lenet": [
-            nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-            nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
-        ],
-    }[name]  # fmt: skip
-    model = nn.Sequential(*layers).to(where)
+    model = nn.Sequential(*torch_layers(nn, name)).to(where)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     images, labels = torch.from_numpy(x).to(where), torch.from_numpy(y).long().to(where)
 

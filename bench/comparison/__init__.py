@@ -1,0 +1,1 @@
+"""gpucore beside PyTorch and NumPy: what `bench/compare.py` measures, row by row."""

@@ -1,0 +1,153 @@
+"""The comparison as a table in a terminal, as Markdown and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpucore.report import markdown_table, number, si, to_json
+
+from .results import Result
+
+HOW = (
+    "One process, one run. Everybody gets the same shapes and the same random data; every result of gpucore is compared with float64 "
+    "in the same run, large ones in some hundred rows. «GPU» rows are the GPU's own time: N calls in a row between two marks (gpucore: "
+    "timestamps around one submission, PyTorch: CUDA events), all of them queued before the first one runs, so that nobody's host time "
+    "counts; median of the runs. The inputs of large rows rotate through more memory than the caches hold. «wall» rows "
+    "are what a program waits: gpucore replays a recorded Pipeline, PyTorch is eager, both wait at the end of N calls. "
+    "PyTorch computes in float32 without TF32. The ratio is their time over ours: above 1 gpucore is faster. «Share» is the least "
+    "time that this adapter's ceilings (a large copy; multiply-adds in registers), measured in the same run by the same method, allow "
+    "for the work, over our time."
+)
+HEAD = ["row", "clock", "ours", "theirs", "ratio", "rate", "share", "target", "met"]
+RIGHT = (2, 3, 4, 5, 6)
+
+
+@dataclass
+class Report:
+    """A whole run: who measured, the ceilings, the rows. facts: label to value; seconds: how long all of it took."""
+
+    device: str
+    slug: str
+    facts: dict[str, Any]
+    copy_gb: float
+    fma_gflop: float
+    results: list[Result] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def wrong(self) -> list[Result]:
+        """Rows with a wrong result."""
+        return [r for r in self.results if r.wrong]
+
+    @property
+    def failed(self) -> list[Result]:
+        """Rows that gave no time of ours."""
+        return [r for r in self.results if r.failure]
+
+    def verdict(self) -> str:
+        """One sentence."""
+        judged = [r.met() for r in self.results if r.met() is not None]
+        ratios = [x for r in self.results if (x := r.ratio()) is not None]
+        ahead = sum(x > 1 for x in ratios)
+        return (
+            f"{len(self.results)} rows on {self.device}: {len(self.wrong)} wrong, {len(self.failed)} failed; "
+            f"faster than its first peer in {ahead} of {len(ratios)}; targets met {sum(judged)} of {len(judged)}"
+        )
+
+    def as_json(self) -> str:
+        """Everything, one row a line."""
+        return to_json(
+            {
+                "report": "compare", "verdict": self.verdict(), "device": self.device, "slug": self.slug, "facts": self.facts,
+                "notes": HOW, "copy_gb": self.copy_gb, "fma_gflop": self.fma_gflop, "seconds": self.seconds,
+                "rows": [r.as_dict() for r in self.results],
+            }
+        )  # fmt: skip
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """The opposite of `as_json`."""
+        data = json.loads(text)
+        results = [Result.from_dict(r) for r in data["rows"]]
+        return cls(data["device"], data["slug"], data["facts"], data["copy_gb"], data["fma_gflop"], results, data["seconds"])
+
+    def groups(self) -> dict[str, list[Result]]:
+        """The rows by group."""
+        found: dict[str, list[Result]] = {}
+        for r in self.results:
+            found.setdefault(r.group, []).append(r)
+        return found
+
+    def as_markdown(self) -> str:
+        """The head, a table per group, and what is to be said of single rows."""
+        facts = [*self.facts.items(), ("copy", f"{number(self.copy_gb)} GB/s, bytes read and written")]
+        facts.append(("multiply-add in registers", f"{number(self.fma_gflop / 1e3)} TFLOP/s"))
+        parts = ["# gpucore beside PyTorch and NumPy", f"**{self.verdict()}.**", HOW, "![Ratios of all rows](compare.png)"]
+        parts.append(markdown_table(["", ""], facts))
+        for group, results in self.groups().items():
+            head = [*HEAD, "other peers"]
+            parts += [f"## {group}", markdown_table(head, [[*cells(r), others(r)] for r in results], right=RIGHT)]
+        said = [f"- {r.group}, {r.name}: {line}" for r in self.results for line in remarks(r)]
+        if said:
+            parts += ["## Remarks", "\n".join(said)]
+        return "\n\n".join(parts) + "\n"
+
+
+def cells(r: Result) -> list[str]:
+    """The columns of HEAD."""
+    theirs = r.peers.get(r.main)
+    shown = "WRONG" if r.wrong else "failed" if r.failure else si(r.ours.seconds, "s") if r.ours else "-"
+    met = r.met()
+    return [
+        r.name, r.clock, shown, f"{si(theirs.seconds, 's')} {_short(r.main)}" if theirs else "-", ratio_text(r.ratio()), rate_text(r),
+        "-" if r.share is None or not r.counts else f"{r.share:.0%}", r.target_text(), "-" if met is None else "yes" if met else "NO",
+    ]  # fmt: skip
+
+
+def _short(peer: str) -> str:
+    return "" if peer == "PyTorch" else f"({peer})"
+
+
+def ratio_text(ratio: float | None) -> str:
+    """A ratio for people."""
+    return "-" if ratio is None else f"{ratio:.2f}×" if ratio < 9.95 else f"{ratio:.0f}×"
+
+
+def rate_text(r: Result) -> str:
+    """TFLOP/s where arithmetic bounds the row, else GB/s."""
+    if not r.counts or r.ours is None or r.ours.seconds <= 0:
+        return "-"
+    if r.bound == "multiply-add":
+        return f"{number(r.flops / r.ours.seconds / 1e12)} TFLOP/s"
+    return f"{number(r.bytes / r.ours.seconds / 1e9)} GB/s" if r.bytes else "-"
+
+
+def others(r: Result) -> str:
+    """The further peers with their ratios."""
+    return "; ".join(f"{name} {si(t.seconds, 's')} ({ratio_text(r.ratio(name))})" for name, t in r.peers.items() if name != r.main)
+
+
+def remarks(r: Result) -> list[str]:
+    """What a reader should know of a row beyond its numbers."""
+    found = [r.failure] if r.failure else []
+    if r.wrong:
+        found.append(f"WRONG: relative L2 distance {number(r.error)} from {r.checked}")
+    found += [f"{peer} was not measured: {why}" for peer, why in r.peer_failures.items()]
+    if r.ours and r.ours.spread > 0.1:
+        found.append(f"spread ±{r.ours.spread:.0%} over {r.ours.repeats} runs of {r.ours.calls}")
+    return found + [note for note in r.notes if not note.startswith("row took")]
+
+
+def terminal_lines(report: Report) -> list[str]:
+    """The table of ratios in plain text, groups as headings, then the ceilings and the verdict."""
+    from gpucore.cli.output import table_lines
+
+    rows = [[f"{r.group}: {r.name}", *cells(r)[1:]] for r in report.results]
+    lines = table_lines(HEAD, rows, "".join("r" if i in RIGHT else "l" for i in range(len(HEAD))))
+    for r in report.results:
+        serious = remarks(r)[: bool(r.failure) + r.wrong + len(r.peer_failures)]
+        lines += [f"{r.group}: {r.name}: {text}" for text in serious]
+    ceilings = f"copy {number(report.copy_gb)} GB/s, multiply-add {number(report.fma_gflop / 1e3)} TFLOP/s"
+    return [*lines, "", f"ceilings of this run: {ceilings}", f"{report.verdict()} ({report.seconds:.0f} s)"]

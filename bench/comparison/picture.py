@@ -1,0 +1,85 @@
+"""The ratios as bars on a logarithmic axis, the line at 1, the targets as marks; needs matplotlib."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from .page import Report, ratio_text
+from .results import Result
+
+MET, MISSED, FREE, WRONG = "#2e7d4f", "#c2571a", "#7d8794", "#a3262f"
+
+
+def target_ratio(r: Result) -> float | None:
+    """The ratio at which the row's targets would just be met: a share or a time, carried over to the axis of ratios."""
+    ratio = r.ratio()
+    marks = [ratio / v for t in r.targets if ratio is not None and (v := r.reached(t))]
+    return max(marks, default=None)
+
+
+def as_png(report: Report) -> bytes:
+    """One bar per row that has a peer, from 1 to its ratio: to the right gpucore is faster."""
+    from matplotlib.figure import Figure
+
+    shown = [r for r in report.results if r.ratio() is not None or r.wrong]
+    figure = Figure(figsize=(11, max(3.0, 1.5 + 0.2 * (len(shown) + 1.3 * len({r.group for r in shown})))), dpi=110)
+    axes = figure.add_subplot()
+    labels, low, high = _bars(axes, shown)
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.set_ylim(max((y for y, _ in labels), default=0) + 0.9, -1.9)
+    axes.axvline(1, color="#222222", linewidth=1.2, zorder=3)
+    axes.set_yticks([y for y, _ in labels], [text for _, text in labels], fontsize=7.5)
+    axes.tick_params(axis="y", length=0)
+    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if low <= t <= high]
+    axes.set_xticks(ticks, [f"{t:g}×" for t in ticks])
+    axes.minorticks_off()
+    axes.grid(True, axis="x", color="#e4e4e4", linewidth=0.7, zorder=0)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.set_xlabel("their time / our time (logarithmic): right of the line gpucore is faster")
+    peers = ", ".join(dict.fromkeys(r.main for r in shown if r.main))
+    axes.set_title(f"{report.device}: gpucore against {peers}", fontsize=11, loc="left", pad=22)
+    _legend(axes)
+    figure.tight_layout()
+    out = io.BytesIO()
+    figure.savefig(out, format="png")
+    return out.getvalue()
+
+
+def _bars(axes: Any, shown: list[Result]) -> tuple[list[tuple[float, str]], float, float]:
+    """Draws; returns (y, label) of each row and the axis's range."""
+    values = [x for r in shown for x in (r.ratio(), target_ratio(r)) if x]
+    low, high = min([0.7, *values]) / 1.5, max([1.5, *values]) * 1.7
+    labels: list[tuple[float, str]] = []
+    y, group = 0.0, ""
+    for r in shown:
+        if r.group != group:
+            y += 1.3 if group else 0.0
+            group = r.group
+            axes.text(low, y - 0.95, group, fontsize=8.5, weight="bold", va="center")
+        ratio, met = r.ratio(), r.met()
+        labels.append((y, r.name))
+        if ratio is None:
+            axes.text(1.05, y, "WRONG", color=WRONG, fontsize=8, weight="bold", va="center")
+        else:
+            colour = FREE if met is None else MET if met else MISSED
+            axes.barh(y, ratio - 1, left=1, height=0.68, color=colour, zorder=2)
+            beyond = dict(x=ratio * 1.03, ha="left") if ratio >= 1 else dict(x=ratio * 0.97, ha="right")
+            axes.text(y=y, s=ratio_text(ratio), fontsize=7, va="center", **beyond)
+        mark = target_ratio(r)
+        if mark:
+            axes.plot([mark, mark], [y - 0.45, y + 0.45], color="#111111", linewidth=1.6, zorder=4)
+        y += 1.0
+    return labels, low, high
+
+
+def _legend(axes: Any) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=MET, label="target met"), Patch(color=MISSED, label="target missed"), Patch(color=FREE, label="no target")]
+    handles.append(Line2D([], [], color="#111111", linewidth=1.6, marker="|", linestyle="none", markersize=9, label="where the target is"))
+    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, fontsize=8, frameon=False, borderaxespad=0.2)

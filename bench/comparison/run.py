@@ -1,0 +1,54 @@
+"""A whole run: the ceilings, the rows, the ceilings again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gpucore.bench.peers import peer_versions
+from gpucore.report import environment, slug
+from gpucore.report.environment import adapter_facts
+
+from . import adam, attention, convolution, host, kan, products, streaming, training  # noqa: F401  each registers its rows
+from .context import Context
+from .page import Report
+from .results import Result
+from .rows import Row, all_rows, run_row
+
+COMPILE_UNTIL = 90.0
+"""Seconds into a run after which rows that compile are left out, unless they are asked for."""
+
+
+def chosen(ctx: Context, only: Sequence[str], *, quick: bool = False) -> list[Row]:
+    """The rows that fit one of the patterns, all without one; of a quick run only the ones for it."""
+    found = [row for row in all_rows(ctx) if not only or any(row.fits(pattern) for pattern in only)]
+    return [row for row in found if row.quick] if quick and not only else found
+
+
+def run(
+    ctx: Context, wanted: Sequence[Row], *, compiles: bool | None = None, progress: Callable[[str], Any] = lambda what: None,
+    done: Callable[[Result], Any] = lambda result: None,
+) -> Report:  # fmt: skip
+    """Measures these rows. compiles: whether rows with torch.compile run; None: while time allows."""
+    start = time.perf_counter()
+    progress("ceilings")
+    ctx.measure_ceilings()
+    results = []
+    for row in wanted:
+        if row.compiles and (compiles is False or (compiles is None and time.perf_counter() - start > COMPILE_UNTIL)):
+            progress(f"{row.group}: {row.name} left out")
+            continue
+        progress(f"{row.group}: {row.name}")
+        results.append(run_row(ctx, row))
+        done(results[-1])
+    progress("ceilings again")
+    ctx.measure_ceilings()
+    for r in results:
+        if r.ours is not None and r.clock == "GPU":
+            r.share, r.bound = ctx.share(r.ours.seconds, r.flops, r.bytes)
+    info = ctx.device.info
+    facts = environment() | {k: str(v) for k, v in adapter_facts(info).items()} | peer_versions()
+    if ctx.torch is None:
+        facts["PyTorch"] = "not installed: its columns are empty"
+    return Report(info.name, slug(info), facts, ctx.copy_gb, ctx.fma_gflop, results, time.perf_counter() - start)
