@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add("--list", action="store_true", help="name the rows and their targets, measure nothing")
     add("--device", metavar="NAME", help="index or part of the name (default: $GPUCORE_DEVICE, else the best)")
     add("--out", metavar="FOLDER", help="where <adapter>/compare.{json,md,png} go (default: bench/reports)")
-    add("--no-save", action="store_true", help="write no files (the default with --only and --quick, unless --out is given)")
+    add("--no-save", action="store_true", help="write no files (the default with --only, --quick and --small, unless --out is given)")
     add("--no-peers", action="store_true", help="leave PyTorch out")
     add("--small", action="store_true", help="the sizes of a software driver, on any adapter")
     add("--seed", type=int, default=0, metavar="N", help="start of every random number (default: 0)")
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with Line(len(wanted) + 2) as line:
         report = run(ctx, wanted, compiles=args.compiles, progress=line.next, done=line.say)
     print("\n".join(page.terminal_lines(report)))
-    if not args.no_save and (args.out or not (args.only or args.quick)):
+    if not args.no_save and (args.out or not (args.only or args.quick or args.small)):
         save(report, Path(args.out or ROOT / "bench" / "reports"))
     return 1 if report.wrong or report.failed else 0
 
@@ -138,10 +138,9 @@ class Line:
             return
         _, _, ours, theirs, ratio, rate, share, _, met = page.cells(r)
         error = "" if r.error is None else f"error {r.error:.1e}"
-        spread = "" if r.ours is None else f"±{r.ours.spread:.0%}"
         more = page.others(r) or r.failure or "; ".join(r.peer_failures.values())
         took = next((n for n in r.notes if n.startswith("row took")), "")[9:]
-        found = (f"{r.group}: {r.name}", f"{ours} {spread}", theirs, ratio, rate, share, met, error, more, took)
+        found = (f"{r.group}: {r.name}", ours, theirs, ratio, rate, share, met, error, more, took)
         print(" | ".join(found), flush=True)
 
 

@@ -150,6 +150,15 @@ def test_a_row_that_raises_does_not_lose_the_others(ctx):
     assert report.results[1].counts
 
 
+def test_a_row_that_the_adapter_cannot_hold_is_left_out_and_no_failure(ctx, monkeypatch):
+    limited = dict(ctx.device.info.limits, max_storage_binding=64)
+    monkeypatch.setattr(ctx.device, "info", type("Info", (), {"limits": limited}))
+    r = run_row(ctx, row(double()))
+    assert not r.failure
+    assert r.ours is None
+    assert any("left out" in note for note in r.notes)
+
+
 def test_a_peer_that_raises_loses_only_its_own_time(ctx):
     r = made()
     rows.attempt(r, "bad", lambda: 1 / 0)

@@ -20,6 +20,9 @@ Call = Callable[[int], Any]
 HIDDEN = 40e-6
 """Seconds of host time that a PyTorch launch may take while the GPU is kept waiting."""
 
+LONG = 5.0
+"""Seconds of a first call after which it counts as the measurement."""
+
 
 def summary(times: Sequence[float], calls: int) -> Timing:
     """The median of these seconds per call, and their spread."""
@@ -50,8 +53,8 @@ class Clock:
             return (time.perf_counter() - start) / n
 
         first = run(1)  # compiles and fills caches
-        n = calls_for(min(run(1), first) if first < self.budget * 4 else first, self.budget, most or self.most)
-        return self._repeat(run, n, first)
+        again = run(1) if first < LONG else first
+        return self._repeat(run, calls_for(again, self.budget, most or self.most), again)
 
     def ours(self, device: Any, call: Call) -> Timing:
         """GPU time of calls on a gpucore device; wall time where the adapter has no timestamps."""

@@ -14,7 +14,7 @@ from gpucore import ops
 from .clocks import Call
 from .context import CACHE, Context
 from .results import EAGER, Result
-from .rows import Gate, Measure, attempt, compare
+from .rows import Gate, LeftOut, Measure, attempt, compare
 
 Inputs = Callable[[Context], Sequence[Any]]
 """Draws fresh inputs: arrays, or (array, dtype) pairs for 16-bit weights."""
@@ -53,7 +53,7 @@ def function_row(make: Callable[[], Function]) -> Measure:
 
     def measure(ctx: Context, result: Result) -> None:
         f = make()
-        result.flops, result.bytes, result.clock = f.flops, f.bytes, "wall" if f.replay else "GPU"
+        result.flops, result.bytes, result.clock = f.flops, f.bytes, "wall" if f.replay else result.clock
         data = _draw(ctx, f)
         mine = [[_upload(ctx, given) for given in one] for one in data]
         run = gc.Pipeline(f.ours) if f.replay else f.ours
@@ -75,7 +75,11 @@ def as_list(value: Any) -> list[Any]:
 
 def _draw(ctx: Context, f: Function) -> list[Sequence[Any]]:
     first = f.inputs(ctx)
-    size = sum(a.nbytes for a, _ in map(_split, first))
+    sizes = [a.size * (4 if dtype == "float32" else 2) for a, dtype in map(_split, first)]
+    limit = ctx.device.info.limits.get("max_storage_binding") or max(sizes)
+    if max(sizes) > limit:
+        raise LeftOut(f"an input has {max(sizes) >> 20} MiB, and the adapter binds at most {limit >> 20} MiB")
+    size = sum(sizes)
     count = 1 if not f.rotate or ctx.small else min(16, -(-CACHE // max(1, size)))
     return [first, *(f.inputs(ctx) for _ in range(count - 1))]
 

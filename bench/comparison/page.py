@@ -98,7 +98,7 @@ class Report:
 def cells(r: Result) -> list[str]:
     """The columns of HEAD."""
     theirs = r.peers.get(r.main)
-    shown = "WRONG" if r.wrong else "failed" if r.failure else si(r.ours.seconds, "s") if r.ours else "-"
+    shown = "WRONG" if r.wrong else "failed" if r.failure else f"{si(r.ours.seconds, 's')} ±{r.ours.spread:.0%}" if r.ours else "-"
     met = r.met()
     return [
         r.name, r.clock, shown, f"{si(theirs.seconds, 's')} {_short(r.main)}" if theirs else "-", ratio_text(r.ratio()), rate_text(r),

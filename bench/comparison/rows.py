@@ -20,6 +20,10 @@ ROWS: dict[str, list[Callable[[Context], list[Row]]]] = {}
 """The makers of rows by group."""
 
 
+class LeftOut(Exception):  # noqa: N818  it is no error: the row does not apply here
+    """Why a row is not measured on this device."""
+
+
 @dataclass
 class Row:
     """One row: `measure` fills the result. quick: part of a quick run. hardware, software: its targets there."""
@@ -58,9 +62,12 @@ def all_rows(ctx: Context) -> list[Row]:
 def run_row(ctx: Context, row: Row) -> Result:
     """Measures one row; what it raises becomes its failure, so that the others still run."""
     result = Result(row.group, row.name, targets=list(row.software if ctx.small else row.hardware), notes=[row.note] if row.note else [])
+    result.clock = "GPU" if getattr(ctx.device, "has_timestamps", False) else "wall"
     start = time.perf_counter()
     try:
         row.measure(ctx, result)
+    except LeftOut as reason:
+        result.notes.append(f"left out: {reason}")
     except Exception as error:  # one failed row must not lose the others; it is shown as failed
         result.failure = sentence(error)
     finally:
@@ -110,4 +117,4 @@ def compare(result: Result, got: Sequence[np.ndarray], want: Sequence[np.ndarray
             result.correct = False
 
 
-__all__ = ["GROUPS", "ROWS", "Gate", "Row", "all_rows", "attempt", "compare", "rows", "run_row", "sentence"]
+__all__ = ["GROUPS", "ROWS", "Gate", "LeftOut", "Row", "all_rows", "attempt", "compare", "rows", "run_row", "sentence"]

@@ -87,6 +87,8 @@ def _check(ctx: Context, result: Result, steps: Steps, step: Any, x: Any, y: Any
         got = [float(step(x, y)) for _ in range(CHECKED)]
         compare(result, [np.array(got)], [np.array(want)], Gate(1e-4, 1e-3), f"the losses of {CHECKED} steps in PyTorch, float64")
         return
+    if ctx.device.is_cpu:
+        return  # that is the reference itself
     loss, *state = step.verify(x, y)
     far = max([loss.relative_l2, *(d.relative_l2 for d in state)])
     result.error, result.checked = loss.relative_l2, "a step on the NumPy device, float64"
