@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,6 +84,17 @@ class Context:
         """The copy bandwidth and multiply-add rate of the device; done before and after the rows, the better counts."""
         self.copy_gb = max(self.copy_gb, self._copy_gb())
         self.fma_gflop = max(self.fma_gflop, self._fma_gflop())
+
+    def warm_up(self) -> None:
+        """Keeps hardware busy until its clocks have risen: an idle card starts at a fraction of its bandwidth."""
+        if self.small:
+            return
+        x = self.device.tensor(self.normal(1 << 24))
+        end = time.perf_counter() + (0.7 if self.quick else 2.0)
+        while time.perf_counter() < end:
+            for _ in range(100):
+                COPY(x, per=4)
+            self.device.synchronize()
 
     def _copy_gb(self) -> float:
         size = copy_size(self.device)

@@ -112,7 +112,9 @@ def _short(peer: str) -> str:
 
 def ratio_text(ratio: float | None) -> str:
     """A ratio for people."""
-    return "-" if ratio is None else f"{ratio:.2f}×" if ratio < 9.95 else f"{ratio:.0f}×"
+    if ratio is None:
+        return "-"
+    return f"{ratio:.2g}×" if ratio < 0.095 else f"{ratio:.2f}×" if ratio < 9.95 else f"{ratio:.0f}×"
 
 
 def rate_text(r: Result) -> str:

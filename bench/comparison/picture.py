@@ -8,6 +8,8 @@ from typing import Any
 from .page import Report, ratio_text
 from .results import Result
 
+SHOWN = (0.02, 200.0)
+"""The axis ends here at the latest; longer bars run into its ends and say their number."""
 MET, MISSED, FREE, WRONG = "#2e7d4f", "#c2571a", "#7d8794", "#a3262f"
 
 
@@ -52,7 +54,7 @@ def as_png(report: Report) -> bytes:
 def _bars(axes: Any, shown: list[Result]) -> tuple[list[tuple[float, str]], float, float]:
     """Draws; returns (y, label) of each row and the axis's range."""
     values = [x for r in shown for x in (r.ratio(), target_ratio(r)) if x]
-    low, high = min([0.7, *values]) / 1.5, max([1.5, *values]) * 1.7
+    low, high = max(SHOWN[0], min([0.7, *values]) / 1.5), min(SHOWN[1], max([1.5, *values]) * 1.7)
     labels: list[tuple[float, str]] = []
     y, group = 0.0, ""
     for r in shown:
@@ -66,11 +68,12 @@ def _bars(axes: Any, shown: list[Result]) -> tuple[list[tuple[float, str]], floa
             axes.text(1.05, y, "WRONG", color=WRONG, fontsize=8, weight="bold", va="center")
         else:
             colour = FREE if met is None else MET if met else MISSED
-            axes.barh(y, ratio - 1, left=1, height=0.68, color=colour, zorder=2)
-            beyond = dict(x=ratio * 1.03, ha="left") if ratio >= 1 else dict(x=ratio * 0.97, ha="right")
+            axes.barh(y, max(low, min(high, ratio)) - 1, left=1, height=0.68, color=colour, zorder=2)
+            end = min(max(ratio, low * 1.25), high / 1.25)
+            beyond = dict(x=end * 1.03, ha="left") if ratio >= 1 else dict(x=end * 0.97, ha="right")
             axes.text(y=y, s=ratio_text(ratio), fontsize=7, va="center", **beyond)
         mark = target_ratio(r)
-        if mark:
+        if mark and low < mark < high:
             axes.plot([mark, mark], [y - 0.45, y + 0.45], color="#111111", linewidth=1.6, zorder=4)
         y += 1.0
     return labels, low, high

@@ -32,7 +32,8 @@ def run(
 ) -> Report:  # fmt: skip
     """Measures these rows. compiles: whether rows with torch.compile run; None: while time allows."""
     start = time.perf_counter()
-    progress("ceilings")
+    progress("warm-up, ceilings")
+    ctx.warm_up()
     ctx.measure_ceilings()
     results = []
     for row in wanted:
