@@ -207,6 +207,16 @@ def test_real_rows_run_small(ctx):
         assert found.ours.seconds > 0
 
 
+def test_a_busy_machine_is_said_to_be_busy(monkeypatch):
+    from bench.comparison.run import load
+
+    monkeypatch.setattr("os.getloadavg", lambda: (40.0, 1.0, 1.0))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert "disturbs" in load()
+    monkeypatch.setattr("os.getloadavg", lambda: (1.0, 1.0, 1.0))
+    assert load() == "1.0 on 2 cores"
+
+
 def test_the_median_and_the_number_of_calls():
     timing = summary([1.0, 2.0, 9.0], 4)
     assert (timing.seconds, timing.calls, timing.repeats) == (2.0, 4, 3)

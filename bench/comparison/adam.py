@@ -10,10 +10,11 @@ import gpucore as gc
 from gpucore import ops, optim
 
 from .context import Context
-from .results import EAGER, Result, Target
+from .results import EAGER, Result, Target, Timing
 from .rows import Gate, Row, attempt, compare, rows
 
 RATE, BETA1, BETA2, EPS = 1e-3, 0.9, 0.999, 1e-8
+DROPPED = 0.1
 
 
 @rows("memory-bound")
@@ -97,36 +98,46 @@ def _numpy_adam(ctx: Context, start: list[np.ndarray], slopes: list[np.ndarray])
     return ctx.clock.wall(step, lambda: None, most=5)
 
 
-def _dropout_add(ctx: Context, result: Result, shape: tuple[int, int], p: float = 0.1) -> None:
-    """dropout(x) + y: what is kept must be x / (1 - p) + y, the rest y, and the share of the rest p."""
+def _dropout_add(ctx: Context, result: Result, shape: tuple[int, int]) -> None:
     count = shape[0] * shape[1]
     result.bytes, result.flops = 12.0 * count, 12.0 * count
     sets = [[np.abs(ctx.normal(*shape)) + 0.1, ctx.normal(*shape)] for _ in range(ctx.of(3, 1))]
     mine = [[ctx.device.tensor(a) for a in one] for one in sets]
     state = gc.random.Generator(ctx.device, 7).tensor
-    x, y = (a.astype(np.float64) for a in sets[0])
-    got = ops.add(ops.dropout(mine[0][0], state, p=p), mine[0][1]).numpy()
-    kept = np.abs(got - y) > 0.05
-    compare(result, [got], [y + kept * x / (1 - p)], Gate(), "NumPy float64, element by element")
-    result.correct = bool(result.correct and abs(1 - kept.mean() - p) < 0.01)
+
+    def ours(i: int) -> Any:
+        x, y = mine[i % len(mine)]
+        return ops.add(ops.dropout(x, state, p=DROPPED), y)
+
+    _check_dropout(result, ours(0).numpy(), *sets[0])
     if not result.correct:
         return
-
-    result.ours = ctx.clock.ours(ctx.device, lambda i: ops.add(ops.dropout(mine[i % len(mine)][0], state, p=p), mine[i % len(mine)][1]))
+    result.ours = ctx.clock.ours(ctx.device, ours)
     if ctx.torch is not None:
         theirs = [[ctx.on_torch(a) for a in one] for one in sets]
         drop = ctx.torch.nn.functional.dropout
 
         def call(i: int) -> Any:
             a, b = theirs[i % len(theirs)]
-            return drop(a, p) + b
+            return drop(a, DROPPED) + b
 
         attempt(result, EAGER, lambda: ctx.clock.cuda(ctx.torch, call) if ctx.cuda else ctx.clock.wall(call, lambda: None))
     if ctx.small:
-        random = np.random.default_rng(0)
-        a, b = sets[0]
+        attempt(result, "NumPy", lambda: _numpy_dropout(ctx, *sets[0]))
 
-        def numpy(i: int) -> Any:
-            return np.where(random.random(shape, np.float32) >= p, a * np.float32(1 / (1 - p)), np.float32(0)) + b
 
-        attempt(result, "NumPy", lambda: ctx.clock.wall(numpy, lambda: None, most=5))
+def _check_dropout(result: Result, got: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    """What is kept must be x / (1 - p) + y, the rest y, and the share of the rest p."""
+    kept = np.abs(got - y) > 0.05
+    want = y.astype(np.float64) + kept * x.astype(np.float64) / (1 - DROPPED)
+    compare(result, [got], [want], Gate(), "NumPy float64, element by element")
+    result.correct = bool(result.correct and abs(1 - kept.mean() - DROPPED) < 0.01)
+
+
+def _numpy_dropout(ctx: Context, x: np.ndarray, y: np.ndarray) -> Timing:
+    random, factor = np.random.default_rng(0), np.float32(1 / (1 - DROPPED))
+
+    def call(i: int) -> Any:
+        return np.where(random.random(x.shape, np.float32) >= DROPPED, x * factor, np.float32(0)) + y
+
+    return ctx.clock.wall(call, lambda: None, most=5)

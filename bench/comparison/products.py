@@ -86,5 +86,4 @@ def _gemv(r: int, c: int, kind: str, *, quick: bool) -> Row:
     heavy = r * c * width >= 64 << 20
     hardware = [Target("share", 0.90)] if heavy else [Target("ratio", 1.0, EAGER)]
     short = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}[kind]
-    software = NOT_SLOWER if kind == "float32" else ()
-    return Row("GEMV", f"{r}×{c} {short}", function_row(make), hardware, software, quick=quick)
+    return Row("GEMV", f"{r}×{c} {short}", function_row(make), hardware, quick=quick)

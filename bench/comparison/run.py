@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +19,15 @@ from .rows import Row, all_rows, run_row
 
 COMPILE_UNTIL = 90.0
 """Seconds into a run after which rows that compile are left out, unless they are asked for."""
+
+
+def load() -> str:
+    """How busy the processor was in the last minute, and a warning where other work must have disturbed the times."""
+    if not hasattr(os, "getloadavg"):
+        return "not known"
+    busy, cores = os.getloadavg()[0], os.cpu_count() or 1
+    disturbed = ": other work disturbs what runs on the processor" if busy > 1.5 * cores + 1 else ""
+    return f"{busy:.1f} on {cores} cores{disturbed}"
 
 
 def chosen(ctx: Context, only: Sequence[str], *, quick: bool = False) -> list[Row]:
@@ -50,6 +60,7 @@ def run(
             r.share, r.bound = ctx.share(r.ours.seconds, r.flops, r.bytes)
     info = ctx.device.info
     facts = environment() | {k: str(v) for k, v in adapter_facts(info).items()} | peer_versions()
+    facts["load"] = load()
     if ctx.torch is None:
         facts["PyTorch"] = "not installed: its columns are empty"
     return Report(info.name, slug(info), facts, ctx.copy_gb, ctx.fma_gflop, results, time.perf_counter() - start)

@@ -29,7 +29,7 @@ def _row(name: str, shape: tuple[int, int], *, quick: bool) -> Row:
     nbytes = 4 * shape[0] * shape[1]
     size = f"{nbytes // MIB} MiB" if nbytes >= MIB else f"{nbytes // 1024} KiB"
     hardware = [Target("share", 0.85)] if nbytes >= LARGE else []
-    software = [Target("ratio", 1.0, "NumPy")] if name in ("GELU", "dropout + add") else []
+    software = [Target("ratio", 1.0, "NumPy")] if name == "GELU" and nbytes > MIB else []
     return Row("memory-bound", f"{name} {size}", function_row(lambda: FUNCTIONS[name](shape)), hardware, software, quick=quick)
 
 
