@@ -34,7 +34,7 @@ def as_png(report: Report) -> bytes:
     axes.axvline(1, color="#222222", linewidth=1.2, zorder=3)
     axes.set_yticks([y for y, _ in labels], [text for _, text in labels], fontsize=7.5)
     axes.tick_params(axis="y", length=0)
-    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if low <= t <= high]
+    ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if low <= t <= high]
     axes.set_xticks(ticks, [f"{t:g}×" for t in ticks])
     axes.minorticks_off()
     axes.grid(True, axis="x", color="#e4e4e4", linewidth=0.7, zorder=0)
@@ -69,14 +69,21 @@ def _bars(axes: Any, shown: list[Result]) -> tuple[list[tuple[float, str]], floa
         else:
             colour = FREE if met is None else MET if met else MISSED
             axes.barh(y, max(low, min(high, ratio)) - 1, left=1, height=0.68, color=colour, zorder=2)
-            end = min(max(ratio, low * 1.25), high / 1.25)
-            beyond = dict(x=end * 1.03, ha="left") if ratio >= 1 else dict(x=end * 0.97, ha="right")
-            axes.text(y=y, s=ratio_text(ratio), fontsize=7, va="center", **beyond)
+            axes.text(y=y, s=ratio_text(ratio), fontsize=7, va="center", **_place(ratio, low, high))
         mark = target_ratio(r)
         if mark and low < mark < high:
             axes.plot([mark, mark], [y - 0.45, y + 0.45], color="#111111", linewidth=1.6, zorder=4)
         y += 1.0
     return labels, low, high
+
+
+def _place(ratio: float, low: float, high: float) -> dict[str, Any]:
+    """Where a bar's number stands: beyond its end, or inside where the axis ends before the bar does."""
+    if ratio < low * 1.5:
+        return dict(x=max(low, ratio) * 1.06, ha="left", color="white")
+    if ratio > high / 1.5:
+        return dict(x=min(high, ratio) / 1.06, ha="right", color="white")
+    return dict(x=ratio * 1.03, ha="left") if ratio >= 1 else dict(x=ratio * 0.97, ha="right")
 
 
 def _legend(axes: Any) -> None:
