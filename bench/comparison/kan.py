@@ -2,7 +2,7 @@
 
 The peer computes as efficient-kan does (Blealtan, 2024): all basis functions of all inputs by the recursion of Cox and
 de Boor on extended knots, then one matrix product with the coefficients, plus a linear layer of silu(x). It is written
-here from that idea. Weights are small and inputs within the grid, where both compute the same function.
+here from that idea, without its extra scale per edge, which ours has not. Weights are small and inputs within the grid, where both compute the same function.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _basis(count: int) -> Function:
     """All basis functions of so many points."""
     return Function(
         lambda ctx: [np.clip(ctx.normal(count) * 0.4, -0.98, 0.98)], lambda x: ops.spline_basis(x, **GRID),
-        lambda torch, x: torch_basis(x, knots(torch, x)), lambda x: _numpy_basis(x)[0],
+        lambda torch, x: torch_basis(x, knots(torch, x, 1)[0]), lambda x: _numpy_basis(x)[0],
         flops=count * 4.0 * DEGREE * BASIS, bytes=4.0 * count * (1 + BASIS), gate=Gate(1e-5, 2e-3),
     )  # fmt: skip
 
@@ -82,7 +82,7 @@ def layer(inner: int, outer: int, batch: int) -> Function:
     def theirs(torch: Any, x: Any, c: Any, w: Any, g: Any) -> Any:
         with torch.enable_grad():
             leaves = [t.detach().requires_grad_() for t in (x, c, w)]
-            y = torch_forward(torch, *leaves, knots(torch, x))
+            y = torch_forward(torch, *leaves, knots(torch, x, inner))
             return (y.detach(), *torch.autograd.grad(y, leaves, g))
 
     spline, linear = 2.0 * batch * inner * outer * (DEGREE + 1), 2.0 * batch * inner * outer
@@ -97,19 +97,20 @@ def forward(x: Any, c: Any, w: Any) -> Any:
     return ops.add(ops.kan_layer(x, c, **GRID), ops.linear(ops.silu(x), w))
 
 
-def knots(torch: Any, like: Any) -> Any:
-    """The extended knots: DEGREE cells more on either side."""
+def knots(torch: Any, like: Any, inner: int) -> Any:
+    """[inner, knots], the extended knots of each input, which that library may move: DEGREE cells more on either side."""
     step = (RANGE[1] - RANGE[0]) / CELLS
-    return torch.arange(-DEGREE, CELLS + DEGREE + 1, device=like.device, dtype=like.dtype) * step + RANGE[0]
+    row = torch.arange(-DEGREE, CELLS + DEGREE + 1, device=like.device, dtype=like.dtype) * step + RANGE[0]
+    return row.expand(inner, -1).contiguous()
 
 
 def torch_basis(x: Any, t: Any) -> Any:
-    """[..., BASIS]: the recursion of Cox and de Boor over all knots."""
+    """[..., BASIS]: the recursion of Cox and de Boor over all knots, t [knots] or one row per input."""
     x1 = x.unsqueeze(-1)
-    b = ((x1 >= t[:-1]) & (x1 < t[1:])).to(x.dtype)
+    b = ((x1 >= t[..., :-1]) & (x1 < t[..., 1:])).to(x.dtype)
     for p in range(1, DEGREE + 1):
-        left = (x1 - t[: -(p + 1)]) / (t[p:-1] - t[: -(p + 1)])
-        right = (t[p + 1 :] - x1) / (t[p + 1 :] - t[1:-p])
+        left = (x1 - t[..., : -(p + 1)]) / (t[..., p:-1] - t[..., : -(p + 1)])
+        right = (t[..., p + 1 :] - x1) / (t[..., p + 1 :] - t[..., 1:-p])
         b = left * b[..., :-1] + right * b[..., 1:]
     return b
 
@@ -170,10 +171,10 @@ def _steps(ctx: Context, result: Result, *, sizes: tuple[int, ...], batch: int, 
 
     def torch_model(torch: Any, where: str, dtype: Any) -> tuple[list[Any], Any]:
         params = [torch.from_numpy(a).to(where, dtype).requires_grad_() for pair in weights for a in pair]
-        t = knots(torch, params[0])
+        grids = [knots(torch, params[0], inner) for inner in sizes[:-1]]
 
         def apply(z: Any) -> Any:
-            for c, w in zip(params[::2], params[1::2], strict=True):
+            for c, w, t in zip(params[::2], params[1::2], grids, strict=True):
                 z = torch_forward(torch, z, c, w, t)
             return z
 

@@ -105,7 +105,9 @@ def _torch_step(ctx: Context, steps: Steps, dtype: Any = None, *, compiled: bool
     def loss_of(a: Any, b: Any) -> Any:
         return torch.nn.functional.cross_entropy(apply(a), b)
 
-    loss_fn = torch.compile(loss_of, mode="reduce-overhead") if compiled else loss_of
+    if compiled:
+        torch._dynamo.reset()  # what other rows compiled must not make the shapes of this one variable
+    loss_fn = torch.compile(loss_of, mode="reduce-overhead", dynamic=False) if compiled else loss_of
 
     def call(i: int) -> Any:
         optimizer.zero_grad()
