@@ -1,8 +1,9 @@
 """Rows of B-spline layers (Kolmogorov-Arnold networks): a layer with its gradients, and whole training steps.
 
 The peer computes as efficient-kan does (Blealtan, 2024): all basis functions of all inputs by the recursion of Cox and
-de Boor on extended knots, then one matrix product with the coefficients, plus a linear layer of silu(x). It is written
-here from that idea, without its extra scale per edge, which ours has not. Weights are small and inputs within the grid, where both compute the same function.
+de Boor on extended knots, a row of them per input, then one matrix product with the coefficients, plus a linear layer of
+silu(x). It is written here from that idea, without that library's further scale per edge, which ours has not. Weights are
+small and inputs within the grid, where both compute the same function.
 """
 
 from __future__ import annotations
