@@ -60,6 +60,8 @@ def run(
             r.share, r.bound = ctx.share(r.ours.seconds, r.flops, r.bytes)
     info = ctx.device.info
     facts = environment() | {k: str(v) for k, v in adapter_facts(info).items()} | peer_versions()
+    tuned = len(ctx.device.tuned)
+    facts["tuning"] = f"{tuned} measured choices of this adapter" if tuned else "none: the defaults run (gpucore tune measures)"
     facts["load"] = load()
     if ctx.torch is None:
         facts["PyTorch"] = "not installed: its columns are empty"
