@@ -262,6 +262,17 @@ def test_the_table_shows_ratios_targets_and_failures(report):
     assert "\n".join(page.terminal_lines(report)).count("WRONG") == 2
 
 
+def test_the_short_table_picks_its_rows(report):
+    assert report.in_short() == ""
+    report.results[0].group, report.results[0].name = "matmul", "4096³"
+    (line,) = [x for x in report.in_short().splitlines() if "4096³" in x]
+    assert "4.00×" in line
+    assert "50% of the copy rate" in line
+    assert "## In short" in report.as_markdown()
+    report.results[0].correct = False
+    assert report.in_short() == ""
+
+
 def test_the_picture_is_drawn_with_the_targets_on_the_axis_of_ratios(report):
     pytest.importorskip("matplotlib")
     from bench.comparison import picture

@@ -20,6 +20,24 @@ HOW = (
     "time that this adapter's ceilings (a large copy; multiply-adds in registers), measured in the same run by the same method, allow "
     "for the work, over our time."
 )
+SHORT = (
+    ("matrix product 4096³, float32", "matmul", "4096³"),
+    ("matrix times vector 16384², float32", "GEMV", "16384×16384 f32"),
+    ("matrix times vector 16384², bfloat16 weights", "GEMV", "16384×16384 bf16"),
+    ("softmax of 64 MiB", "memory-bound", "softmax 64"),
+    ("layer norm of 64 MiB", "memory-bound", "layer norm 64"),
+    ("sum of 64 MiB", "memory-bound", "sum 64"),
+    ("Adam step, 25 M parameters (theirs fused)", "memory-bound", "Adam"),
+    ("attention, 2048 tokens, causal (theirs: maths)", "attention", "prefill"),
+    ("attention, one token on 4096 cached (theirs: maths)", "attention", "decode"),
+    ("convolution 64→64, 3×3, 56×56, batch 32", "convolution", "64→64"),
+    ("KAN training step [784, 64, 10], batch 64", "KAN", "training step [784, 64, 10], batch 64"),
+    ("KAN training step [256, 1024, 256], batch 1024", "KAN", "training step [256"),
+    ("MLP training step, batch 128", "training", "MLP 784-128-10 step, batch 128"),
+    ("LeNet-5 training step, batch 128", "training", "LeNet-5 step, batch 128"),
+    ("cold start: import, device, first product", "host", "cold start"),
+)
+"""(what, group, how the row's name begins) of the rows that say most."""
 HEAD = ["row", "clock", "ours", "theirs", "ratio", "rate", "share", "target", "met"]
 RIGHT = (2, 3, 4, 5, 6)
 
@@ -85,6 +103,8 @@ class Report:
         facts = [*self.facts.items(), ("copy", f"{number(self.copy_gb)} GB/s, bytes read and written")]
         facts.append(("multiply-add in registers", f"{number(self.fma_gflop / 1e3)} TFLOP/s"))
         parts = ["# gpucore beside PyTorch and NumPy", f"**{self.verdict()}.**", HOW, "![Ratios of all rows](compare.png)"]
+        if self.in_short():
+            parts += ["## In short", self.in_short()]
         parts.append(markdown_table(["", ""], facts))
         for group, results in self.groups().items():
             head = [*HEAD, "other peers"]
@@ -93,6 +113,19 @@ class Report:
         if said:
             parts += ["## Remarks", "\n".join(said)]
         return "\n\n".join(parts) + "\n"
+
+    def in_short(self) -> str:
+        """A table of the rows in SHORT, for a README; empty when none of them ran."""
+        rows = []
+        for title, group, start in SHORT:
+            found = next((r for r in self.results if r.group == group and r.name.startswith(start) and r.counts), None)
+            theirs = found.peers.get(found.main) if found else None
+            if found is None or found.ours is None:
+                continue
+            share = "" if found.share is None else f"{found.share:.0%} of the {'copy rate' if found.bound == 'copy' else 'multiply-add rate'}"
+            rows.append([title, si(found.ours.seconds, "s"), si(theirs.seconds, "s") if theirs else "-", ratio_text(found.ratio()), share])
+        peer = next((r.main for r in self.results if r.main), "")
+        return markdown_table(["work", "gpucore", peer.split(" ")[0], "ratio", "share of the ceiling"], rows, right=(1, 2, 3)) if rows else ""
 
 
 def cells(r: Result) -> list[str]:
