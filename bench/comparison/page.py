@@ -122,10 +122,11 @@ class Report:
             theirs = found.peers.get(found.main) if found else None
             if found is None or found.ours is None:
                 continue
-            share = "" if found.share is None else f"{found.share:.0%} of the {'copy rate' if found.bound == 'copy' else 'multiply-add rate'}"
+            share = "" if found.share is None else f"{found.share:.0%} of the {found.bound} rate"
             rows.append([title, si(found.ours.seconds, "s"), si(theirs.seconds, "s") if theirs else "-", ratio_text(found.ratio()), share])
-        peer = next((r.main for r in self.results if r.main), "")
-        return markdown_table(["work", "gpucore", peer.split(" ")[0], "ratio", "share of the ceiling"], rows, right=(1, 2, 3)) if rows else ""
+        peer = next((r.main for r in self.results if r.main), "").split(" ")[0]
+        head = ["work", "gpucore", peer, "ratio", "share of the ceiling"]
+        return markdown_table(head, rows, right=(1, 2, 3)) if rows else ""
 
 
 def cells(r: Result) -> list[str]:
