@@ -10,7 +10,7 @@ from .results import Result
 
 SHOWN = (0.02, 200.0)
 """The axis ends here at the latest; longer bars run into its ends and say their number."""
-MET, MISSED, FREE, WRONG = "#2e7d4f", "#c2571a", "#7d8794", "#a3262f"
+MET, MISSED, FREE = "#2e7d4f", "#c2571a", "#7d8794"
 
 
 def target_ratio(r: Result) -> float | None:
@@ -27,7 +27,9 @@ def as_png(report: Report) -> bytes:
     shown = [r for r in report.results if r.ratio() is not None or r.wrong]
     figure = Figure(figsize=(11, max(3.0, 1.5 + 0.2 * (len(shown) + 1.3 * len({r.group for r in shown})))), dpi=110)
     axes = figure.add_subplot()
-    labels, low, high = _bars(axes, shown)
+    mains = [r.main for r in shown if r.main]
+    usual = max(mains, key=mains.count, default="nobody")
+    labels, low, high = _bars(axes, shown, usual)
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     axes.set_ylim(max((y for y, _ in labels), default=0) + 0.9, -1.9)
@@ -42,8 +44,7 @@ def as_png(report: Report) -> bytes:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.set_xlabel("their time / our time (logarithmic): right of the line gpucore is faster")
-    peers = ", ".join(dict.fromkeys(r.main for r in shown if r.main))
-    axes.set_title(f"{report.device}: gpucore against {peers}", fontsize=11, loc="left", pad=22)
+    axes.set_title(f"{report.device}: gpucore against {usual}", fontsize=11, loc="left", pad=22)
     _legend(axes)
     figure.tight_layout()
     out = io.BytesIO()
@@ -51,10 +52,10 @@ def as_png(report: Report) -> bytes:
     return out.getvalue()
 
 
-def _bars(axes: Any, shown: list[Result]) -> tuple[list[tuple[float, str]], float, float]:
+def _bars(axes: Any, shown: list[Result], usual: str) -> tuple[list[tuple[float, str]], float, float]:
     """Draws; returns (y, label) of each row and the axis's range."""
     values = [x for r in shown for x in (r.ratio(), target_ratio(r)) if x]
-    low, high = max(SHOWN[0], min([0.7, *values]) / 1.5), min(SHOWN[1], max([1.5, *values]) * 1.7)
+    low, high = max(SHOWN[0], min([0.7, *values]) / 1.2), min(SHOWN[1], max([1.5, *values]) * 1.2)
     labels: list[tuple[float, str]] = []
     y, group = 0.0, ""
     for r in shown:
@@ -63,13 +64,14 @@ def _bars(axes: Any, shown: list[Result]) -> tuple[list[tuple[float, str]], floa
             group = r.group
             axes.text(low, y - 0.95, group, fontsize=8.5, weight="bold", va="center")
         ratio, met = r.ratio(), r.met()
-        labels.append((y, r.name))
-        if ratio is None:
-            axes.text(1.05, y, "WRONG", color=WRONG, fontsize=8, weight="bold", va="center")
-        else:
-            colour = FREE if met is None else MET if met else MISSED
-            axes.barh(y, max(low, min(high, ratio)) - 1, left=1, height=0.68, color=colour, zorder=2)
-            axes.text(y=y, s=ratio_text(ratio), fontsize=7, va="center", **_place(ratio, low, high))
+        labels.append((y, _label(r, usual)))
+        colour = FREE if met is None else MET if met else MISSED
+        shown_ratio = "WRONG" if ratio is None else ratio_text(ratio)
+        axes.text(1.005, y, shown_ratio, fontsize=7, va="center", color=colour, transform=axes.get_yaxis_transform())
+        if ratio is not None:
+            end = max(low, min(high, ratio))
+            axes.barh(y, end - 1, left=1, height=0.68, color=colour, zorder=2)
+            axes.plot([end], [y], marker="o", markersize=3.4, color=colour, zorder=3)
         mark = target_ratio(r)
         if mark and low < mark < high:
             axes.plot([mark, mark], [y - 0.45, y + 0.45], color="#111111", linewidth=1.6, zorder=4)
@@ -77,13 +79,9 @@ def _bars(axes: Any, shown: list[Result]) -> tuple[list[tuple[float, str]], floa
     return labels, low, high
 
 
-def _place(ratio: float, low: float, high: float) -> dict[str, Any]:
-    """Where a bar's number stands: beyond its end, or inside where the axis ends before the bar does."""
-    if ratio < low * 1.5:
-        return dict(x=max(low, ratio) * 1.06, ha="left", color="white")
-    if ratio > high / 1.5:
-        return dict(x=min(high, ratio) / 1.06, ha="right", color="white")
-    return dict(x=ratio * 1.03, ha="left") if ratio >= 1 else dict(x=ratio * 0.97, ha="right")
+def _label(r: Result, usual: str) -> str:
+    """The row's name, with its peer where that is not the usual one."""
+    return r.name if r.main in ("", usual) or "compiled" in r.name else f"{r.name} ({r.main})"
 
 
 def _legend(axes: Any) -> None:
