@@ -18,8 +18,8 @@ from .rows import Gate, LeftOut, Measure, attempt, compare
 
 Inputs = Callable[[Context], Sequence[Any]]
 """Draws fresh inputs: arrays, or (array, dtype) pairs for 16-bit weights."""
-SAMPLED_ABOVE, SAMPLES = 1 << 22, 256
-"""Results with more elements than this are compared in so many rows."""
+SAMPLED_ABOVE, SAMPLES, LEAST = 1 << 22, 256, 1 << 20
+"""Results with more elements than the first are compared in so many rows, of short ones in as many as make the last."""
 LAUNCH_BOUND = 1.25
 """PyTorch's time with its launches is shown where it is so many times its GPU time."""
 
@@ -128,7 +128,7 @@ def _sampled(result: Result, got: Any, want: Any) -> tuple[np.ndarray, np.ndarra
     if got.size <= SAMPLED_ABOVE or got.ndim < 2 or got.shape[-1] > SAMPLED_ABOVE // 4:
         return got.numpy(), _on_host(want).reshape(got.shape)
     count = got.size // got.shape[-1]
-    at = np.unique(np.append(np.random.default_rng(0).integers(0, count, SAMPLES), [0, count - 1]))
+    at = np.unique(np.append(np.random.default_rng(0).integers(0, count, max(SAMPLES, LEAST // got.shape[-1])), [0, count - 1]))
     note = f"checked in {len(at)} of {count} rows"
     if note not in result.notes:
         result.notes.append(note)
