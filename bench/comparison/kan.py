@@ -9,6 +9,7 @@ small and inputs within the grid, where both compute the same function.
 from __future__ import annotations
 
 from functools import partial
+from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 import gpucore as gc
 from gpucore import nn, ops, optim
+from gpucore.bench.measure import SLOW
 
 from .context import Context
 from .functions import Function, function_row
@@ -94,7 +96,9 @@ def layer(inner: int, outer: int, batch: int) -> Function:
 
 
 def forward(x: Any, c: Any, w: Any) -> Any:
-    """The layer in gpucore."""
+    """The layer in gpucore, its base within the same kernels where they take one."""
+    if "base" in signature(ops.kan_layer).parameters:
+        return ops.kan_layer(x, c, None, w, **GRID)
     return ops.add(ops.kan_layer(x, c, **GRID), ops.linear(ops.silu(x), w))
 
 
@@ -150,17 +154,29 @@ def _numpy(x: np.ndarray, c: np.ndarray, w: np.ndarray, g: np.ndarray) -> tuple[
 
 
 class Network(nn.Module):
-    """Layers of spline plus base, their weights from arrays."""
+    """Layers of spline plus base, their weights from arrays; on hardware one table per layer where there are kernels for that."""
 
     def __init__(self, device: Any, weights: list[tuple[np.ndarray, np.ndarray]]) -> None:
-        self.splines = [nn.parameter(c, device) for c, _ in weights]
-        self.bases = [nn.parameter(w, device) for _, w in weights]
+        if hasattr(ops, "kan_table_layer") and device.kind not in SLOW:
+            self.tables = [nn.parameter(table_of(c, w), device) for c, w in weights]
+        else:
+            self.splines = [nn.parameter(c, device) for c, _ in weights]
+            self.bases = [nn.parameter(w, device) for _, w in weights]
 
     def forward(self, x: Any) -> Any:
         """The outputs of the last layer."""
+        if hasattr(self, "tables"):
+            for table in self.tables:
+                x = ops.kan_table_layer(x, table, base=True, **GRID)
+            return x
         for c, w in zip(self.splines, self.bases, strict=True):
             x = forward(x, c, w)
         return x
+
+
+def table_of(c: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """[in, BASIS + 1, out]: coefficients [out, in, BASIS] and, as the last row, base weights [out, in]."""
+    return np.ascontiguousarray(np.concatenate([c.transpose(1, 2, 0), w.T[:, None, :]], axis=1))
 
 
 def _steps(ctx: Context, result: Result, *, sizes: tuple[int, ...], batch: int, compiled: bool = False) -> None:
