@@ -69,6 +69,8 @@ def measure_steps(ctx: Context, result: Result, steps: Steps, *, compiled: bool 
     clock = Clock(0.25 if ctx.small else 0.03, ctx.clock.repeats, 100)
     result.ours = clock.wall(lambda i: step(x, y), ctx.device.synchronize)
     result.notes.append(f"{step.dispatches} dispatches a step")
+    if compiled:
+        result.notes.append("theirs: torch.compile of the loss, mode reduce-overhead (CUDA graphs), and an eager optimizer")
     if ctx.torch is None:
         return
     if compiled:
