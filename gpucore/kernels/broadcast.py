@@ -9,7 +9,7 @@ from ..errors import ShapeError
 
 MAX_RANK = 6
 
-SAME, ONE, LAST_AXES, REPEATED, BLOCK, STRIDED = range(6)
+SAME, ONE, LAST_AXES, REPEATED, STRIDED = range(5)
 """How an operand is read; see shaders/elementwise/binary.wgsl."""
 
 
@@ -66,5 +66,35 @@ def reading(shape: tuple[int, ...], to: tuple[int, ...]) -> Reading:
         return Reading(STRIDED)
     inner, period = prod(to[kept[-1] + 1 :]), prod(shape)
     if inner == 1:
-        return Reading(LAST_AXES if period % 4 == 0 else BLOCK, 1, period)
-    return Reading(REPEATED if inner % 4 == 0 else BLOCK, inner, period)
+        return Reading(LAST_AXES if period % 4 == 0 else STRIDED, 1, period)
+    return Reading(REPEATED if inner % 4 == 0 else STRIDED, inner, period)
+
+
+class Walk(NamedTuple):
+    """A walk over a result: six extents (leading ones 1), six strides per operand, and how many axes count."""
+
+    sizes: list[int]
+    strides: list[list[int]]
+    rank: int
+
+
+def joint_walk(to: tuple[int, ...], *shapes: tuple[int, ...]) -> Walk:
+    """The walk over `to` for operands of these shapes, with as few axes as they allow: fewer divisions per element.
+
+    Axes of 1 go, and neighbours become one where every operand steps through both as through one.
+    """
+    if len(to) > MAX_RANK:  # so many only where nothing is broadcast
+        return Walk([1] * MAX_RANK, [[0] * MAX_RANK for _ in shapes], 1)
+    steps = [broadcast_strides(shape, to) for shape in shapes]
+    axes: list[tuple[int, ...]] = []  # (extent, stride of each operand)
+    for n, *at in zip(six_axes(to), *steps, strict=True):
+        if n == 1:
+            continue
+        if axes and all(before == n * s for before, s in zip(axes[-1][1:], at, strict=True)):
+            axes[-1] = (axes[-1][0] * n, *at)
+        else:
+            axes.append((n, *at))
+    axes = axes or [(1, *[0] * len(shapes))]
+    lead = MAX_RANK - len(axes)
+    columns = [list(c) for c in zip(*axes, strict=True)]
+    return Walk([1] * lead + columns[0], [[0] * lead + c for c in columns[1:]], len(axes))

@@ -13,16 +13,15 @@ from kernels_ref import elementwise as ref
 from ..array import Array
 from ..dtypes import DType, as_dtype, bool_, float32, float64, int32
 from ..errors import DTypeError
-from ..kernel import ANY32, Launch, Out, ceil_div, expect, kernel
-from .broadcast import MAX_RANK, STRIDED, broadcast_shapes, broadcast_strides, reading, six_axes, vec4_pair
+from ..kernel import ANY32, Launch, Out, expect, kernel
+from .broadcast import MAX_RANK, STRIDED, broadcast_shapes, broadcast_strides, joint_walk, reading, vec4_pair
+from .spread import groups_for
 
 __all__ = [
     "BINARY", "COMPARISONS", "MAX_RANK", "UNARY", "UNARY_BACKWARD", "binary", "binary_scalar", "broadcast_shapes", "broadcast_strides",
     "cast", "fill", "unary", "unary_backward", "vec4_pair", "where",
 ]  # fmt: skip
 
-WORKGROUP = 64
-"""Two warps; more than 65,535 workgroups then fit in the 128 MiB that every adapter binds, so that tests reach them."""
 UNARY = tuple(ref.UNARY)
 UNARY_BACKWARD = tuple(ref.UNARY_BACKWARD)
 BINARY = tuple(ref.BINARY)
@@ -32,12 +31,7 @@ CAST = ("float32", "int32", "uint32", "bool", "float16", "bfloat16")
 NUMBERS = ("float32", "int32", "uint32")
 """Dtypes of binary kernels by the shader's DTYPE constant; bool is compared as uint32."""
 
-_LARGE = 65536 * 4 * WORKGROUP + 1
 _SHAPES = [(1,), (257,), (3, 5, 7), (0,), (1009,)]
-
-
-def _groups(size: int) -> int:
-    return ceil_div(ceil_div(size, 4), WORKGROUP)
 
 
 def _code(dtype: DType) -> int:
@@ -75,13 +69,12 @@ def _extremes(op: str) -> np.ndarray:
     + [dict(x=_extremes(op), op=op, low=-0.5, high=20.0, id=f"{op} extremes") for op in UNARY]
     + [dict(x=_extremes("clip"), op="clip", low=low, high=high) for low, high in ((-inf, 2.0), (0.1, inf), (3.0, -1.0))]
     + [dict(x=lambda rng: (20 * rng.standard_normal(4001)).astype(np.float32), op=op, low=0.1, id=f"{op} wide")
-       for op in UNARY if op not in ("exp", "log", "sqrt", "rsqrt")]
-    + [dict(x=(_LARGE,), op="negative", large=True)],
+       for op in UNARY if op not in ("exp", "log", "sqrt", "rsqrt")],
 )  # fmt: skip
 def unary(x: Array, *, op: str, low: float = 0.0, high: float = 0.0) -> Launch:
     """op(x), elementwise; `low` is the slope of leaky_relu, `low` and `high` the ends of clip."""
     params = dict(size=x.size, low=low, high=high)
-    return Launch(x.shape, groups=_groups(x.size), params=params, constants=dict(OP=UNARY.index(op)))
+    return Launch(x.shape, groups=groups_for(x.size), params=params, constants=dict(OP=UNARY.index(op)))
 
 
 def _away_from_zero(rng: np.random.Generator) -> np.ndarray:
@@ -95,14 +88,13 @@ def _away_from_zero(rng: np.random.Generator) -> np.ndarray:
        for op in UNARY_BACKWARD for s in _SHAPES if op not in ("sqrt", "rsqrt")]
     + [dict(g=(1009,), t=_away_from_zero, op=op) for op in UNARY_BACKWARD]
     + [dict(g=(101,), t=np.linspace(-1e4, 1e4, 101, dtype=np.float32), op=op, low=0.1, high=5.0, id=f"{op} far")
-       for op in UNARY_BACKWARD if op not in ("tanh", "sigmoid", "sqrt", "rsqrt", "gelu_tanh")]
-    + [dict(g=(_LARGE,), t=(_LARGE,), op="relu", large=True)],
+       for op in UNARY_BACKWARD if op not in ("tanh", "sigmoid", "sqrt", "rsqrt", "gelu_tanh")],
 )  # fmt: skip
 def unary_backward(g: Array, t: Array, *, op: str, low: float = 0.0, high: float = 0.0) -> Launch:
     """g · op'(x); t is op(x) for sqrt, rsqrt, tanh and sigmoid, and x for the others."""
     expect(g.shape == t.shape, f"gradient of {op}: it has shape {g.shape} and the result {t.shape}")
     params = dict(size=t.size, low=low, high=high)
-    return Launch(t.shape, groups=_groups(t.size), params=params, constants=dict(OP=UNARY_BACKWARD.index(op)))
+    return Launch(t.shape, groups=groups_for(t.size), params=params, constants=dict(OP=UNARY_BACKWARD.index(op)))
 
 
 def _result_dtype(op: str, dtype: DType) -> DType:
@@ -169,8 +161,7 @@ def _positive_left(a: tuple[int, ...]) -> Any:
     + [_special_case(op) for op in BINARY] + [_wide_powers, _whole_powers]
     + [dict(a=_ints(5, 7), b=_ints(7), op=op, id=f"{op} int32") for op in BINARY if op not in FLOAT_ONLY]
     + [dict(a=_uints(5, 7), b=_uints(5, 1), op=op, id=f"{op} uint32") for op in BINARY if op not in FLOAT_ONLY]
-    + [dict(a=np.array([True, False, True]), b=np.array([True, True, False]), op=op, id=f"{op} bool") for op in COMPARISONS]
-    + [dict(a=(_LARGE,), b=(_LARGE,), op="multiply", large=True)],
+    + [dict(a=np.array([True, False, True]), b=np.array([True, True, False]), op=op, id=f"{op} bool") for op in COMPARISONS],
 )  # fmt: skip
 def binary(a: Array, b: Array, *, op: str) -> Launch:
     """a op b, elementwise, with NumPy broadcasting over up to six axes; both of one dtype. Comparisons give bool."""
@@ -179,14 +170,11 @@ def binary(a: Array, b: Array, *, op: str) -> Launch:
         raise DTypeError(f"{op}: a is {a.dtype} and b is {b.dtype}; wants one dtype")
     shape = broadcast_shapes(op, a.shape, b.shape)
     how_a, how_b = reading(a.shape, shape), reading(b.shape, shape)
-    zeros = [0] * MAX_RANK
-    walk = STRIDED in (how_a.mode, how_b.mode)
+    walk = joint_walk(shape, *[t.shape if how.mode == STRIDED else () for t, how in ((a, how_a), (b, how_b))])
     params: dict[str, Any] = dict(size=prod(shape), a_inner=how_a.inner, a_period=how_a.period, b_inner=how_b.inner, b_period=how_b.period)
-    params |= vec4_pair("n", six_axes(shape) if walk else zeros)
-    params |= vec4_pair("a", broadcast_strides(a.shape, shape) if how_a.mode == STRIDED else zeros)
-    params |= vec4_pair("b", broadcast_strides(b.shape, shape) if how_b.mode == STRIDED else zeros)
-    constants = dict(OP=BINARY.index(op), DTYPE=_code(kinds[0]), A_MODE=how_a.mode, B_MODE=how_b.mode)
-    return Launch(Out(shape, _result_dtype(op, kinds[0])), groups=_groups(prod(shape)), params=params, constants=constants)
+    params |= vec4_pair("n", walk.sizes) | vec4_pair("a", walk.strides[0]) | vec4_pair("b", walk.strides[1])
+    constants = dict(OP=BINARY.index(op), DTYPE=_code(kinds[0]), A_MODE=how_a.mode, B_MODE=how_b.mode, RANK=walk.rank)
+    return Launch(Out(shape, _result_dtype(op, kinds[0])), groups=groups_for(prod(shape)), params=params, constants=constants)
 
 
 @kernel(
@@ -197,15 +185,18 @@ def binary(a: Array, b: Array, *, op: str) -> Launch:
     dict(x=(1009,), value=2.0, op="power")]
     + [dict(x=_extremes("maximum"), value=value, op=op) for op in ("minimum", "maximum", "less") for value in (1.0, inf)]
     + [dict(x=_ints(257), value=-3, op=op, swap=True) for op in BINARY if op not in FLOAT_ONLY]
-    + [dict(x=_uints(257), value=2**32 - 2, op=op) for op in BINARY if op not in FLOAT_ONLY]
-    + [dict(x=(_LARGE,), value=0.5, op="add", large=True)],
+    + [dict(x=_uints(257), value=2**32 - 2, op=op) for op in BINARY if op not in FLOAT_ONLY],
 )  # fmt: skip
 def binary_scalar(x: Array, *, value: float, op: str, swap: bool = False) -> Launch:
     """x op value, or value op x with swap, elementwise; the number is a parameter of the launch, nothing is uploaded."""
     kind = float32 if x.dtype is float64 else x.dtype
     params = dict(size=x.size, value=bits_of(value, kind))
     constants = dict(OP=BINARY.index(op), DTYPE=_code(kind), SWAP=int(swap))
-    return Launch(Out(x.shape, _result_dtype(op, kind)), groups=_groups(x.size), params=params, constants=constants)
+    return Launch(Out(x.shape, _result_dtype(op, kind)), groups=groups_for(x.size), params=params, constants=constants)
+
+
+AS_IT_LIES, WALKED, NUMBER = range(3)
+"""How `where` reads each of its tensors; see shaders/elementwise/where.wgsl."""
 
 
 def _mask(*shape: int) -> Any:
@@ -221,8 +212,7 @@ def _mask(*shape: int) -> Any:
     + [dict(condition=_mask(9, 7), a=(7,), b_value=-2.5), dict(condition=_mask(257), b=(257,), a_value=1.5),
     dict(condition=_mask(5, 1), a_value=1.0, b_value=3.0)]
     + [dict(condition=_mask(9, 7), a=_ints(9, 7), b=_ints(7), id="int32"), dict(condition=_mask(9), a=_mask(9), b=_mask(9), id="bool")]
-    + [dict(condition=np.array([True, False]), a=np.array([np.nan, np.inf], np.float32), b=np.array([-np.inf, np.nan], np.float32))]
-    + [dict(condition=_mask(_LARGE), a=(_LARGE,), b_value=0.0, large=True)],
+    + [dict(condition=np.array([True, False]), a=np.array([np.nan, np.inf], np.float32), b=np.array([-np.inf, np.nan], np.float32))],
 )  # fmt: skip
 def where(condition: Array, a: Array | None = None, b: Array | None = None, *, a_value: float = 0.0, b_value: float = 0.0) -> Launch:
     """a where condition, else b, with NumPy broadcasting; a tensor that is missing is its number (float32 if both are)."""
@@ -231,30 +221,25 @@ def where(condition: Array, a: Array | None = None, b: Array | None = None, *, a
     if len(kinds) == 2 and kinds[0] is not kinds[1]:
         raise DTypeError(f"where: a is {given[0].dtype} and b is {given[1].dtype}; wants one dtype")
     shape = broadcast_shapes("where", condition.shape, *[t.shape for t in given])
-    same = all(t.shape == shape for t in (condition, *given))
-    numbers: list[int] = []
-    if not same:
-        numbers = [*six_axes(shape)]
-        for t in (condition, a, b):
-            numbers += [0] * MAX_RANK if t is None else broadcast_strides(t.shape, shape)
-    numbers = numbers or [0] * 24
+    modes = [NUMBER if t is None else AS_IT_LIES if t.shape == shape else WALKED for t in (condition, a, b)]
+    walk = joint_walk(shape, *[t.shape if how == WALKED else () for t, how in zip((condition, a, b), modes, strict=True)])  # type: ignore[union-attr]
+    numbers = [*walk.sizes, *walk.strides[0], *walk.strides[1], *walk.strides[2]]
     params: dict[str, Any] = {f"w{i}": tuple(numbers[4 * i : 4 * i + 4]) for i in range(6)}
     params |= dict(size=prod(shape), a_value=bits_of(a_value, kinds[0]), b_value=bits_of(b_value, kinds[0]))
-    constants = dict(STRIDED=int(not same), A_NUMBER=int(a is None), B_NUMBER=int(b is None))
-    return Launch(Out(shape, kinds[0]), groups=_groups(prod(shape)), params=params, constants=constants)
+    constants = dict(C_MODE=modes[0], A_MODE=modes[1], B_MODE=modes[2], RANK=walk.rank)
+    return Launch(Out(shape, kinds[0]), groups=groups_for(prod(shape)), params=params, constants=constants)
 
 
 @kernel(
     "elementwise/fill", ref=ref.fill, flops=0, dtypes=dict(x=CAST), bytes=lambda x, value, dtype: 4 * x.size,
     bench=dict(x=(1 << 24,), value=1.0, dtype="float32"),
     cases=[dict(x=s, value=v, dtype=d) for s in _SHAPES for v, d in ((-2.5, "float32"), (-7, "int32"))]
-    + [dict(x=(5,), value=2**32 - 1, dtype="uint32"), dict(x=(5,), value=True, dtype="bool"), dict(x=(5,), value=inf, dtype="float32")]
-    + [dict(x=(_LARGE,), value=3.0, dtype="float32", large=True)],
+    + [dict(x=(5,), value=2**32 - 1, dtype="uint32"), dict(x=(5,), value=True, dtype="bool"), dict(x=(5,), value=inf, dtype="float32")],
 )  # fmt: skip
 def fill(x: Array, *, value: float, dtype: str) -> Launch:
     """`value` in the shape of x and in a dtype of 32 bits; x is not read."""
     kind = as_dtype(dtype)
-    return Launch(Out(x.shape, kind), groups=_groups(x.size), params=dict(size=x.size, value=bits_of(value, kind)))
+    return Launch(Out(x.shape, kind), groups=groups_for(x.size), params=dict(size=x.size, value=bits_of(value, kind)))
 
 
 def _half_edges(rng: np.random.Generator) -> dict[str, Any]:
@@ -284,13 +269,12 @@ _TO_INT = np.array([0, 0.9, -0.9, 1.5, -1.5, 2e9, -2e9, 3e9, -3e9, 5e9, 1e30, -1
     + [_half_case("float16"), _half_case("bfloat16")] + [dict(x=_ints(257), dtype=d, id=f"int32 to {d}") for d in CAST]
     + [dict(x=_uints(257), dtype=d, id=f"uint32 to {d}") for d in CAST] + [dict(x=_mask(257), dtype=d, id=f"bool to {d}") for d in CAST]
     + [dict(x=np.arange(0, 0x7C01, 3, dtype=np.uint16).view(np.float16), dtype=d, id=f"float16 to {d}") for d in ("float32", "float16")]
-    + [dict(x=np.array([1.5, -2.7, 0, 6e-8], np.float16), dtype=d, id=f"float16 to {d}") for d in CAST]
-    + [dict(x=(_LARGE,), dtype="float16", large=True)],
+    + [dict(x=np.array([1.5, -2.7, 0, 6e-8], np.float16), dtype=d, id=f"float16 to {d}") for d in CAST],
 )  # fmt: skip
 def cast(x: Array, *, dtype: str) -> Launch:
     """x in another dtype by NumPy's rules; floats outside an integer type's range become its nearest end, NaN becomes 0."""
     target, source = as_dtype(dtype), float32 if x.dtype is float64 else x.dtype
     code = CAST.index("float32" if target is float64 else target.name)
-    return Launch(
-        Out(x.shape, target), groups=_groups(x.size), params=dict(size=x.size), constants=dict(FROM=CAST.index(source.name), TO=code)
-    )
+    elements = 8 if min(target.itemsize, source.itemsize) == 2 else 4
+    constants = dict(FROM=CAST.index(source.name), TO=code, ELEMENTS=elements)
+    return Launch(Out(x.shape, target), groups=groups_for(x.size, elements), params=dict(size=x.size), constants=constants)

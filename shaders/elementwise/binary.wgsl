@@ -1,16 +1,16 @@
 // out = a OP b, elementwise, with NumPy broadcasting.  OP and DTYPE (see lib/binary.wgsl) are constants.
 // One invocation per four elements of the result.
 //
-// How an operand is broadcast is a constant too: 0 not at all; 1 one element; 2 its last axes, a multiple of four
-// elements; 3 elements repeated a multiple of four times; 4 element (i / inner) % period; 5 by strides.
+// How an operand is read is a constant too: 0 as it lies; 1 one element; 2 its last axes, a multiple of four
+// elements; 3 elements repeated a multiple of four times; 4 by strides.
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 256;
 override OP: u32;
 override DTYPE: u32 = 0;
 override A_MODE: u32 = 0;
 override B_MODE: u32 = 0;
 //!include lib/index.wgsl
-//!include lib/broadcast.wgsl
+//!include lib/walk.wgsl
 //!include lib/binary.wgsl
 
 struct Params {
@@ -28,18 +28,6 @@ struct Params {
 fn a_at(i: u32) -> u32 { return a[i / 4u][i % 4u]; }
 fn b_at(i: u32) -> u32 { return b[i / 4u][i % 4u]; }
 
-// Where element i of the result is in an operand; modes 4 and 5.
-fn a_index(i: u32) -> u32 {
-    let k = min(i, params.size - 1u);
-    if A_MODE == 4u { return (k / params.a_inner) % params.a_period; }
-    return broadcast_offset(k, params.n_low, params.n_high, params.a_low, params.a_high);
-}
-fn b_index(i: u32) -> u32 {
-    let k = min(i, params.size - 1u);
-    if B_MODE == 4u { return (k / params.b_inner) % params.b_period; }
-    return broadcast_offset(k, params.n_low, params.n_high, params.b_low, params.b_high);
-}
-
 fn load_a(q: u32) -> vec4<u32> {
     let i = 4u * q;
     switch A_MODE {
@@ -47,7 +35,10 @@ fn load_a(q: u32) -> vec4<u32> {
         case 1u: { return vec4(a[0].x); }
         case 2u: { return a[(i % params.a_period) / 4u]; }
         case 3u: { return vec4(a_at((i / params.a_inner) % params.a_period)); }
-        default: { return vec4(a_at(a_index(i)), a_at(a_index(i + 1u)), a_at(a_index(i + 2u)), a_at(a_index(i + 3u))); }
+        default: {
+            let j = walk4(i, params.n_low, params.n_high, params.a_low, params.a_high);
+            return vec4(a_at(j.x), a_at(j.y), a_at(j.z), a_at(j.w));
+        }
     }
 }
 fn load_b(q: u32) -> vec4<u32> {
@@ -57,7 +48,10 @@ fn load_b(q: u32) -> vec4<u32> {
         case 1u: { return vec4(b[0].x); }
         case 2u: { return b[(i % params.b_period) / 4u]; }
         case 3u: { return vec4(b_at((i / params.b_inner) % params.b_period)); }
-        default: { return vec4(b_at(b_index(i)), b_at(b_index(i + 1u)), b_at(b_index(i + 2u)), b_at(b_index(i + 3u))); }
+        default: {
+            let j = walk4(i, params.n_low, params.n_high, params.b_low, params.b_high);
+            return vec4(b_at(j.x), b_at(j.y), b_at(j.z), b_at(j.w));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 // out = x OP value, or value OP x where SWAP is 1, elementwise with one number.  OP and DTYPE are constants.
 // One invocation per four elements.
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 256;
 override OP: u32;
 override DTYPE: u32 = 0;
 override SWAP: u32 = 0;

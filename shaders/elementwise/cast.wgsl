@@ -1,7 +1,8 @@
 // out = x in another element type.  FROM and TO are constants: 0 float32, 1 int32, 2 uint32, 3 bool, 4 float16, 5 bfloat16.
-// One invocation per four elements; 16-bit elements lie two to a word.
+// One invocation per four elements, or per eight where one of the types has 16 bits, two to a word.
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 256;
+override ELEMENTS: u32 = 4;
 override FROM: u32;
 override TO: u32;
 //!include lib/index.wgsl
@@ -9,8 +10,8 @@ override TO: u32;
 
 struct Params { size: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<vec2<u32>>;
-@group(0) @binding(1) var<storage, read_write> out: array<vec2<u32>>;
+@group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read_write> out: array<vec4<u32>>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 // Floats become integers by truncation; what lies outside becomes the nearest integer, NaN becomes 0.
@@ -50,23 +51,40 @@ fn convert(bits: u32) -> u32 {
     }
 }
 
+fn convert4(v: vec4<u32>) -> vec4<u32> {
+    if FROM == TO { return v; }
+    return vec4(convert(v.x), convert(v.y), convert(v.z), convert(v.w));
+}
+
+// Four elements from two words, and back.
+fn unpacked(words: vec2<u32>) -> vec4<u32> { return vec4(words.x & 0xffffu, words.x >> 16u, words.y & 0xffffu, words.y >> 16u); }
+fn packed(v: vec4<u32>) -> vec2<u32> { return vec2(v.x | (v.y << 16u), v.z | (v.w << 16u)); }
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let q = flat_group(group, groups) * WORKGROUP + lane;
-    if 4u * q >= params.size { return; }
-    var v: vec4<u32>;
+    if ELEMENTS * q >= params.size { return; }
+    if FROM < 4u && TO < 4u {
+        out[q] = convert4(x[q]);
+        return;
+    }
+    var low: vec4<u32>;
+    var high: vec4<u32>;
     if FROM >= 4u {
         let words = x[q];
-        v = vec4(words.x & 0xffffu, words.x >> 16u, words.y & 0xffffu, words.y >> 16u);
+        low = unpacked(words.xy);
+        high = unpacked(words.zw);
     } else {
-        v = vec4(x[2u * q], x[2u * q + 1u]);
+        low = x[2u * q];
+        high = x[2u * q + 1u];
     }
-    if FROM != TO { v = vec4(convert(v.x), convert(v.y), convert(v.z), convert(v.w)); }
+    low = convert4(low);
+    high = convert4(high);
     if TO >= 4u {
-        out[q] = vec2(v.x | (v.y << 16u), v.z | (v.w << 16u));
+        out[q] = vec4(packed(low), packed(high));
     } else {
-        out[2u * q] = v.xy;
-        out[2u * q + 1u] = v.zw;
+        out[2u * q] = low;
+        if 8u * q + 4u < params.size { out[2u * q + 1u] = high; }
     }
 }

@@ -1,7 +1,7 @@
 // out = value, in x's shape; x is not read.
 // One invocation per four elements.
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 256;
 //!include lib/index.wgsl
 
 struct Params { size: u32, value: u32 }  // the number's bits

@@ -1,7 +1,7 @@
 // out = OP(x), elementwise; clip and leaky_relu take numbers.  OP is a constant, in the order of kernels_ref.elementwise.UNARY.
 // One invocation per four elements.
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 256;
 override OP: u32;
 //!include lib/index.wgsl
 //!include lib/float.wgsl

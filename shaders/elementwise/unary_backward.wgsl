@@ -1,7 +1,7 @@
 // out = g·OP'(x), the gradient through an elementwise function; t is x or OP(x), whichever the derivative is simpler in.
 // One invocation per four elements.  OP is a constant, in the order of kernels_ref.elementwise.UNARY_BACKWARD.
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 256;
 override OP: u32;
 //!include lib/index.wgsl
 //!include lib/float.wgsl
@@ -27,7 +27,7 @@ fn derivative(v: f32) -> f32 {
             return s * (1.0 + v * (1.0 - s));
         }
         case 6u: { return stable_sigmoid(v); }                  // softplus
-        case 7u: { return normal_cdf(v) + v * 0.39894228 * exp(-0.5 * v * v); }  // gelu
+        case 7u: { return normal_gelu_slope(v); }               // gelu
         case 8u: {                                              // gelu_tanh
             let s = stable_sigmoid(1.59576912 * v * (1.0 + 0.044715 * v * v));
             return s + v * s * (1.0 - s) * 1.59576912 * (1.0 + 0.134145 * v * v);

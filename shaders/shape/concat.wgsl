@@ -4,7 +4,7 @@
 // Per index of the axes before the joined one, an input gives a run of elements; ends are the sums of their lengths.
 // HALF 1: elements of 16 bits, two to a word.  WHOLE 1: all runs are whole vec4s.
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 256;
 override HALF: u32 = 0;
 override WHOLE: u32 = 0;
 //!include lib/index.wgsl

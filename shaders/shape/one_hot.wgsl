@@ -1,7 +1,7 @@
 // out[i, c] = 1 where ids[i] = c, else 0; an id outside 0 .. classes - 1 gives a row of zeros.
 // One invocation per four elements of the result.
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 256;
 //!include lib/index.wgsl
 
 struct Params { size: u32, classes: u32 }

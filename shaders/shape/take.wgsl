@@ -3,7 +3,7 @@
 //
 // HALF 1: elements of 16 bits, two to a word.  WHOLE 1: the last axis is whole vec4s.
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 256;
 override HALF: u32 = 0;
 override WHOLE: u32 = 0;
 //!include lib/index.wgsl
