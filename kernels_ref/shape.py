@@ -13,9 +13,9 @@ def strided(x, *, shape, strides, start=0):
     return x.reshape(-1)[at]
 
 
-def transpose(x):
-    """The last two axes exchanged."""
-    return np.swapaxes(x, -1, -2)
+def transpose(x, *, axes=None):
+    """The axes in another order; the last two exchanged without one."""
+    return np.swapaxes(x, -1, -2) if axes is None else np.transpose(x, axes)
 
 
 def place(x, *, shape, start, step, value=0.0):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,10 +15,11 @@ from ..errors import DTypeError, ShapeError
 from ..kernel import ANY32, Launch, Out, ceil_div, expect, kernel
 from .broadcast import MAX_RANK, six_axes, vec4_pair
 from .elementwise import CAST, bits_of
+from .spread import groups_for
 
-WORKGROUP = 64
 CHAIN_WORKGROUP = 256
 ADD_WORKGROUP = 64
+TILE = 32
 MAX_INPUTS = 7
 """Inputs of one concat: a shader has eight buffers."""
 
@@ -28,7 +29,7 @@ def _kind(t: Array) -> DType:
 
 
 def _groups(size: int, half: bool = False) -> int:
-    return ceil_div(ceil_div(size, 8 if half else 4), WORKGROUP)
+    return groups_for(size, 8 if half else 4)
 
 
 def collapse(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[list[int], list[int]]:
@@ -98,22 +99,71 @@ def strided(x: Array, *, shape: tuple[int, ...], strides: tuple[int, ...], start
     whole = not half and steps[-1] == 1 and sizes[-1] % 4 == 0 and start % 4 == 0 and all(s % 4 == 0 for s in steps[:-1])
     lead = MAX_RANK - len(sizes)
     params = dict(size=size, start=start) | vec4_pair("n", six_axes(tuple(sizes))) | vec4_pair("s", [0] * lead + [s % 2**32 for s in steps])
-    return Launch(Out(tuple(shape), _kind(x)), groups=_groups(size, half), params=params, constants=dict(HALF=int(half), WHOLE=int(whole)))
+    constants = dict(HALF=int(half), WHOLE=int(whole), RANK=len(sizes))
+    return Launch(Out(tuple(shape), _kind(x)), groups=_groups(size, half), params=params, constants=constants)
+
+
+class Turn(NamedTuple):
+    """A permutation whose last axis changes, with as few axes as it allows; steps in elements.
+
+    rows: the extent of the result's last axis and its step in x; cols: of x's last axis and its step in the result;
+    others: (extent, step in x, step in the result) of the other axes.
+    """
+
+    rows: int
+    x_step: int
+    cols: int
+    out_step: int
+    others: list[tuple[int, int, int]]
+
+
+def turn_of(shape: tuple[int, ...], axes: tuple[int, ...]) -> Turn | None:
+    """The permutation as a Turn; None where the last axis stays, or where more than six axes remain."""
+    moved = [a for a in range(len(shape)) if shape[a] != 1]
+    order = [moved.index(a) for a in axes if shape[a] != 1]
+    runs: list[list[int]] = []  # axes that stay neighbours move as one
+    for a in order:
+        if runs and runs[-1][-1] == a - 1:
+            runs[-1].append(a)
+        else:
+            runs.append([a])
+    sizes = [prod(shape[moved[a]] for a in run) for run in runs]
+    places = sorted(range(len(runs)), key=lambda i: runs[i][0])  # the runs in x's order
+    if len(runs) < 2 or len(runs) > MAX_RANK or places[-1] == len(runs) - 1:
+        return None
+    x_strides = dict(zip(places, contiguous(tuple(sizes[i] for i in places)), strict=True))
+    out_strides = contiguous(tuple(sizes))
+    down, across = len(runs) - 1, places[-1]
+    others = [(sizes[i], x_strides[i], out_strides[i]) for i in range(len(runs)) if i not in (down, across)]
+    return Turn(sizes[down], x_strides[down], sizes[across], out_strides[across], others)
 
 
 @kernel(
-    "shape/transpose", ref=ref.transpose, flops=0, dtypes=dict(x=ANY32), bench=[dict(x=(4096, 4096)), dict(x=(64, 512, 512))],
+    "shape/transpose", ref=ref.transpose, flops=0, dtypes=dict(x=ANY32),
+    bench=[dict(x=(4096, 4096)), dict(x=(64, 512, 512)), dict(x=(256, 256, 256), axes=(2, 1, 0))],
     cases=[dict(x=s) for s in ((1, 1), (32, 32), (33, 257), (7, 3), (5, 40, 33), (2, 3, 17, 64), (0, 5), (5, 0))]
+    + [dict(x=s, axes=a) for s, a in (((9, 10, 11), (2, 1, 0)), ((3, 35, 2, 40), (3, 0, 2, 1)), ((3, 2, 2, 3, 2, 37), (5, 3, 1, 4, 2, 0)),
+       ((2, 33, 1, 5), (3, 2, 1, 0)), ((4, 3, 5, 6), (0, 1, 3, 2)), ((2, 3, 4, 5), (3, 1, 2, 0)))]
     + [dict(x=(65537, 2, 2), large=True)]
     + [dict(x=lambda rng: rng.integers(-9, 9, (37, 65)).astype(np.int32), id="int32")],
 )  # fmt: skip
-def transpose(x: Array) -> Launch:
-    """The last two axes exchanged, tile by tile; elements of 32 bits."""
-    *batch, rows, cols = x.shape
-    down, across = ceil_div(rows, 32), ceil_div(cols, 32)
-    tiles = prod(batch) * down * across
-    params = dict(rows=rows, cols=cols, tiles=tiles, tiles_down=down, tiles_across=across)
-    return Launch(Out((*batch, cols, rows), _kind(x)), groups=tiles, params=params)
+def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> Launch:
+    """The axes in the order given, or the last two exchanged, tile by tile; elements of 32 bits. Another axis must come last."""
+    order = (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2) if axes is None else axes
+    shape = tuple(x.shape[a] for a in order)
+    turn = turn_of(x.shape, order) if x.size else None
+    if turn is None:  # nothing moves
+        expect(axes is None or x.size == 0, f"transpose: axes {axes} of {x.shape} leave the last axis in its place; wants another one last")
+        turn = Turn(1, 1, x.size, 1, [])
+    others = [(1, 0, 0)] * (MAX_RANK - 2 - len(turn.others)) + turn.others
+    n, x_steps, out_steps = (tuple(c) for c in zip(*others, strict=True))
+    down, across = ceil_div(turn.rows, TILE), ceil_div(turn.cols, TILE)
+    tiles = prod(n) * down * across
+    params = dict(
+        others=n, x_steps=x_steps, out_steps=out_steps, rows=turn.rows, cols=turn.cols, x_step=turn.x_step, out_step=turn.out_step,
+        tiles=tiles, tiles_down=down, tiles_across=across,
+    )  # fmt: skip
+    return Launch(Out(shape, _kind(x)), groups=tiles, params=params)
 
 
 @kernel(
@@ -132,11 +182,29 @@ def place(x: Array, *, shape: tuple[int, ...], start: tuple[int, ...], step: tup
     """A tensor of `value` with x at start + k · step along every axis: padding, and the gradient of a slice."""
     expect(x.ndim <= MAX_RANK, f"pad: {x.ndim} axes; wants at most {MAX_RANK}")
     expect(prod(shape) < 2**31, f"pad: the result {shape} has {prod(shape)} elements; wants fewer than 2^31")
-    lead = MAX_RANK - x.ndim
-    numbers = [*six_axes(shape), *[0] * lead, *start, *[1] * lead, *step, *six_axes(x.shape)]
+    axes = _joined_axes(shape, start, step, x.shape)
+    columns = [list(c) for c in zip(*axes, strict=True)]
+    lead = MAX_RANK - len(axes)
+    numbers = [*[1] * lead, *columns[0], *[0] * lead, *columns[1], *[1] * lead, *columns[2], *[1] * lead, *columns[3]]
     params: dict[str, Any] = {f"w{i}": tuple(numbers[4 * i : 4 * i + 4]) for i in range(6)}
     params |= dict(size=prod(shape), value=bits_of(value, _kind(x)))
-    return Launch(Out(tuple(shape), _kind(x)), groups=_groups(prod(shape)), params=params)
+    constants = dict(RANK=len(axes), UNIT=int(all(s == 1 for s in columns[2])))
+    return Launch(Out(tuple(shape), _kind(x)), groups=_groups(prod(shape)), params=params, constants=constants)
+
+
+def _joined_axes(
+    shape: tuple[int, ...], start: tuple[int, ...], step: tuple[int, ...], inside: tuple[int, ...]
+) -> list[tuple[int, int, int, int]]:
+    """(extent, start, step, extent of x) per axis, where axes that x fills are joined with the one before them."""
+    axes: list[tuple[int, int, int, int]] = []
+    for n, b, s, m in zip(shape, start, step, inside, strict=True):
+        full = b == 0 and n == m and (s == 1 or n == 1)
+        if full and axes and (n == 1 or axes[-1][2] == 1):
+            n0, b0, s0, m0 = axes[-1]
+            axes[-1] = (n0 * n, b0 * n, s0, m0 * n)
+        else:
+            axes.append((n, b, 1 if m == 1 else s, m))
+    return axes or [(1, 0, 1, 1)]
 
 
 @kernel(

@@ -99,22 +99,15 @@ def _permute(x: Any, *, axes: tuple[int, ...]) -> tuple[Any, Backward]:
 
 
 def _permuted(x: Any, axes: tuple[int, ...]) -> Any:
-    """A view where only axes of 1 move, the tiled transpose for two blocks of axes that change places, else a strided copy."""
+    """A view where only axes of 1 move, the tiled transpose where another axis comes last, else a strided copy."""
     shape = tuple(x.shape[a] for a in axes)
     strides = K.contiguous(x.shape)
     moved = [a for a in axes if x.shape[a] != 1]
     if moved == sorted(moved) or x.size == 0:
         return x.view(shape)
-    if x.dtype.itemsize >= 4:
-        kept = next(i for i, a in enumerate(moved) if a != sorted(moved)[i])
-        rest = moved[kept:]
-        turn = rest.index(min(rest))
-        if rest[turn:] + rest[:turn] == sorted(rest):
-            cols = prod(x.shape[a] for a in rest[:turn])
-            rows = prod(x.shape[a] for a in rest[turn:])
-            if min(rows, cols) >= _TILE:
-                batch = x.size // (rows * cols)
-                return K.transpose(x.view((batch, rows, cols))).view(shape)
+    turn = K.turn_of(x.shape, axes) if x.dtype.itemsize >= 4 else None
+    if turn is not None and min(turn.rows, turn.cols) >= _TILE:
+        return K.transpose(x, axes=axes)
     return K.strided(x, shape=shape, strides=tuple(strides[a] for a in axes))
 
 

@@ -21,11 +21,8 @@ struct Params { ends_low: vec4<u32>, ends_high: vec4<u32>, size: u32, run: u32 }
 @group(0) @binding(7) var<storage, read_write> out: array<vec4<u32>>;
 @group(0) @binding(8) var<uniform> params: Params;
 
-// Input (x) and element in it (y) for element i of the result.
-fn find(i: u32) -> vec2<u32> {
-    let k = min(i, params.size - 1u);
-    let row = k / params.run;
-    let at = k % params.run;
+// Input (x) and element in it (y) for element `at` of the run of the result with the number `row`.
+fn find(row: u32, at: u32) -> vec2<u32> {
     let low = params.ends_low;
     let high = params.ends_high;
     if at < low.x { return vec2(0u, row * low.x + at); }
@@ -49,15 +46,10 @@ fn load(input: u32, q: u32) -> vec4<u32> {
     }
 }
 
-fn element(i: u32) -> u32 {
-    let at = find(i);
-    if HALF == 0u { return load(at.x, at.y / 4u)[at.y % 4u]; }
-    return (load(at.x, at.y / 8u)[(at.y / 2u) % 4u] >> (16u * (at.y % 2u))) & 0xffffu;
-}
-
-fn word(w: u32) -> u32 {
-    if HALF == 0u { return element(w); }
-    return element(2u * w) | (element(2u * w + 1u) << 16u);
+fn element(row: u32, at: u32) -> u32 {
+    let found = find(row, at);
+    if HALF == 0u { return load(found.x, found.y / 4u)[found.y % 4u]; }
+    return (load(found.x, found.y / 8u)[(found.y / 2u) % 4u] >> (16u * (found.y % 2u))) & 0xffffu;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -65,10 +57,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         @builtin(local_invocation_index) lane: u32) {
     let q = flat_group(group, groups) * WORKGROUP + lane;
     if q * (4u + 4u * HALF) >= params.size { return; }
+    let first = q * (4u + 4u * HALF);
+    var row = first / params.run;
+    var at = first - row * params.run;
     if WHOLE == 1u {
-        let at = find(4u * q);
-        out[q] = load(at.x, at.y / 4u);
+        let found = find(row, at);
+        out[q] = load(found.x, found.y / 4u);
         return;
     }
-    out[q] = vec4(word(4u * q), word(4u * q + 1u), word(4u * q + 2u), word(4u * q + 3u));
+    var words = vec4<u32>(0u);
+    for (var k = 0u; k < 4u + 4u * HALF; k++) {
+        let value = element(row, at);
+        if HALF == 0u { words[k] = value; } else { words[k / 2u] |= value << (16u * (k % 2u)); }
+        at++;
+        if at == params.run { at = 0u; row++; }
+    }
+    out[q] = words;
 }

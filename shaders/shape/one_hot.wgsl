@@ -10,15 +10,21 @@ struct Params { size: u32, classes: u32 }
 @group(0) @binding(1) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-fn element(i: u32) -> f32 {
-    let k = min(i, params.size - 1u);
-    return select(0.0, 1.0, ids[k / params.classes] == i32(k % params.classes));
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let q = flat_group(group, groups) * WORKGROUP + lane;
     if 4u * q >= params.size { return; }
-    out[q] = vec4(element(4u * q), element(4u * q + 1u), element(4u * q + 2u), element(4u * q + 3u));
+    // The class of each of the four; past the end of a row the next id counts.
+    let row = 4u * q / params.classes;
+    var at = 4u * q - row * params.classes;
+    var id = ids[row];
+    var ones = vec4<f32>(0.0);
+    var next = row + 1u;
+    for (var k = 0u; k < 4u; k++) {
+        ones[k] = select(0.0, 1.0, id == i32(at));
+        at++;
+        if at == params.classes { at = 0u; id = ids[next]; next++; }
+    }
+    out[q] = ones;
 }

@@ -1,7 +1,11 @@
 // out = value, except out[start + k·step] = x[k]: constant padding, and the gradient of a slice; elements of 32 bits.
 // One invocation per four elements of the result.
+//
+// The last RANK of six axes count.  UNIT 1: all steps are 1.
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 256;
+override RANK: u32 = 6;
+override UNIT: u32 = 0;
 //!include lib/index.wgsl
 
 // Six extents of out, then six starts, six steps and six extents of x: 24 numbers in a row.
@@ -14,27 +18,50 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> out: array<vec4<u32>>;
 @group(0) @binding(2) var<uniform> params: Params;
 
+const NOWHERE: i32 = -1;
+
 // k where c = start + k·step with 0 <= k < n, else -1.
-fn source(c: i32, start: i32, step: i32, n: i32) -> i32 {
-    let k = (c - start) / step;
-    return select(-1, k, c == start + k * step && k >= 0 && k < n);
+fn source(c: u32, start: i32, step: i32, n: i32) -> i32 {
+    var k = i32(c) - start;
+    if UNIT == 0u {
+        let scaled = k / step;
+        if scaled * step != k { return NOWHERE; }
+        k = scaled;
+    }
+    return select(NOWHERE, k, k >= 0 && k < n);
 }
 
-fn element(i: u32) -> u32 {
-    var rest = min(i, params.size - 1u);
-    let n5 = u32(params.w1.y); let c5 = i32(rest % n5); rest /= n5;
-    let n4 = u32(params.w1.x); let c4 = i32(rest % n4); rest /= n4;
-    let n3 = u32(params.w0.w); let c3 = i32(rest % n3); rest /= n3;
-    let n2 = u32(params.w0.z); let c2 = i32(rest % n2); rest /= n2;
-    let n1 = u32(params.w0.y); let c1 = i32(rest % n1); rest /= n1;
-    let k0 = source(i32(rest), params.w1.z, params.w3.x, params.w4.z);
-    let k1 = source(c1, params.w1.w, params.w3.y, params.w4.w);
-    let k2 = source(c2, params.w2.x, params.w3.z, params.w5.x);
-    let k3 = source(c3, params.w2.y, params.w3.w, params.w5.y);
-    let k4 = source(c4, params.w2.z, params.w4.x, params.w5.z);
-    let k5 = source(c5, params.w2.w, params.w4.y, params.w5.w);
-    if min(min(min(k0, k1), min(k2, k3)), min(k4, k5)) < 0 { return params.value; }
-    return x[u32(((((k0 * params.w4.w + k1) * params.w5.x + k2) * params.w5.y + k3) * params.w5.z + k4) * params.w5.w + k5)];
+// A place on the axes so far (`at`, -1 where x has none) and k on the next one outwards, whose step in x is `stride`.
+fn joined(at: i32, k: i32, stride: i32) -> i32 { return select(at + k * stride, NOWHERE, min(at, k) < 0); }
+
+// Where a row of the last axis begins in x; -1 where x has no such row.
+fn row_source(row: u32) -> i32 {
+    if RANK <= 1u { return 0; }
+    var rest = row;
+    var stride = params.w5.w;
+    var at = 0;
+    let n4 = u32(params.w1.x);
+    at = joined(at, source(rest % n4, params.w2.z, params.w4.x, params.w5.z), stride);
+    if RANK == 2u { return at; }
+    rest /= n4; stride *= params.w5.z;
+    let n3 = u32(params.w0.w);
+    at = joined(at, source(rest % n3, params.w2.y, params.w3.w, params.w5.y), stride);
+    if RANK == 3u { return at; }
+    rest /= n3; stride *= params.w5.y;
+    let n2 = u32(params.w0.z);
+    at = joined(at, source(rest % n2, params.w2.x, params.w3.z, params.w5.x), stride);
+    if RANK == 4u { return at; }
+    rest /= n2; stride *= params.w5.x;
+    let n1 = u32(params.w0.y);
+    at = joined(at, source(rest % n1, params.w1.w, params.w3.y, params.w4.w), stride);
+    if RANK == 5u { return at; }
+    return joined(at, source(rest / n1, params.w1.z, params.w3.x, params.w4.z), stride * params.w4.w);
+}
+
+fn element(base: i32, c: u32) -> u32 {
+    let at = joined(base, source(c, params.w2.w, params.w4.y, params.w5.w), 1);
+    if at < 0 { return params.value; }
+    return x[at];
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -42,5 +69,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         @builtin(local_invocation_index) lane: u32) {
     let q = flat_group(group, groups) * WORKGROUP + lane;
     if 4u * q >= params.size { return; }
-    out[q] = vec4(element(4u * q), element(4u * q + 1u), element(4u * q + 2u), element(4u * q + 3u));
+    let n = u32(params.w1.y);
+    var row = 4u * q / n;
+    var c = 4u * q - row * n;
+    var base = row_source(row);
+    var words = vec4<u32>(0u);
+    for (var k = 0u; k < 4u; k++) {
+        words[k] = element(base, c);
+        c++;
+        if c == n { c = 0u; row++; base = row_source(row); }
+    }
+    out[q] = words;
 }

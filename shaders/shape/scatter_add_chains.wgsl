@@ -4,7 +4,7 @@
 // The sum is compensated (Kahan), so that a chain of thousands, as of a padding token, costs no accuracy.
 // `zero` is 0: without it, a compiler that may reorder sums would find the compensation to be 0 and drop it.
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 256;
 //!include lib/index.wgsl
 
 struct Params { size: u32, count: u32, along: u32, inner: u32, zero: u32 }

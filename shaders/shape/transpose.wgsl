@@ -1,11 +1,17 @@
-// out[b, j, i] = x[b, i, j]: the last two axes change places; elements of 32 bits of any kind.
-// One workgroup per tile of 32 x 32, which it turns in shared memory so that reads and writes both run along rows.
+// out[.., j, .., i] = x[.., i, .., j]: axes in another order, another one last; elements of 32 bits of any kind.
+// One workgroup per tile of 32 x 32 of both last axes, turned in shared memory so that reads and writes run along rows.
+//
+// A row of a tile is along x's last axis, a column along the result's; up to four other axes are decoded per tile.
 
 const TILE: u32 = 32u;
 const ROWS: u32 = 8u;
 //!include lib/index.wgsl
 
-struct Params { rows: u32, cols: u32, tiles: u32, tiles_down: u32, tiles_across: u32 }
+struct Params {
+    others: vec4<u32>, x_steps: vec4<u32>, out_steps: vec4<u32>,
+    rows: u32, cols: u32, x_step: u32, out_step: u32,
+    tiles: u32, tiles_down: u32, tiles_across: u32,
+}
 
 @group(0) @binding(0) var<storage, read> x: array<u32>;
 @group(0) @binding(1) var<storage, read_write> out: array<u32>;
@@ -13,23 +19,37 @@ struct Params { rows: u32, cols: u32, tiles: u32, tiles_down: u32, tiles_across:
 
 var<workgroup> tile: array<array<u32, 33>, 32>;  // one column more, so that a column lies in 32 different banks
 
+fn load(base: u32, row: u32, col: u32) -> u32 {
+    if row < params.rows && col < params.cols { return x[base + row * params.x_step + col]; }
+    return 0u;
+}
+
+fn store(base: u32, row: u32, col: u32, value: u32) {
+    if row < params.rows && col < params.cols { out[base + col * params.out_step + row] = value; }
+}
+
 @compute @workgroup_size(TILE, ROWS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_id) lane: vec3<u32>) {
     let t = flat_group(group, groups);
     if t >= params.tiles { return; }
-    let across = t % params.tiles_across;
-    let down = (t / params.tiles_across) % params.tiles_down;
-    let base = (t / (params.tiles_across * params.tiles_down)) * params.rows * params.cols;
-    let col = across * TILE + lane.x;
-    for (var k = lane.y; k < TILE; k += ROWS) {
-        let row = down * TILE + k;
-        if row < params.rows && col < params.cols { tile[k][lane.x] = x[base + row * params.cols + col]; }
-    }
+    var rest = t / params.tiles_across;
+    let left = (t - rest * params.tiles_across) * TILE;
+    let top = (rest % params.tiles_down) * TILE;
+    rest /= params.tiles_down;
+    let n = params.others;
+    let at = vec4<u32>(rest / (n.w * n.z * n.y), (rest / (n.w * n.z)) % n.y, (rest / n.w) % n.z, rest % n.w);
+    let from_base = dot(at, params.x_steps);
+    let to_base = dot(at, params.out_steps);
+    // All loads before the first use: what is under way at once hides the latency.
+    let a = load(from_base, top + lane.y, left + lane.x);
+    let b = load(from_base, top + lane.y + ROWS, left + lane.x);
+    let c = load(from_base, top + lane.y + 2u * ROWS, left + lane.x);
+    let d = load(from_base, top + lane.y + 3u * ROWS, left + lane.x);
+    tile[lane.y][lane.x] = a;
+    tile[lane.y + ROWS][lane.x] = b;
+    tile[lane.y + 2u * ROWS][lane.x] = c;
+    tile[lane.y + 3u * ROWS][lane.x] = d;
     workgroupBarrier();
-    let out_col = down * TILE + lane.x;
-    for (var k = lane.y; k < TILE; k += ROWS) {
-        let out_row = across * TILE + k;
-        if out_row < params.cols && out_col < params.rows { out[base + out_row * params.rows + out_col] = tile[lane.x][k]; }
-    }
+    for (var k = lane.y; k < TILE; k += ROWS) { store(to_base, top + lane.x, left + k, tile[lane.x][k]); }
 }
