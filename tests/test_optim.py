@@ -168,20 +168,63 @@ def test_norm_of_many_blocks(gpu, rng):
     assert np.linalg.norm(p.numpy().astype(np.float64)) == pytest.approx(2.0, rel=1e-6)
 
 
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_large_parameters_have_updates_of_their_own(gpu, cpu, rng, monkeypatch, name):
+    """They read the gradient where it lies; the flat order differs from that of the parameters."""
+    monkeypatch.setattr("gpucore.optim.flat.DIRECT", 64)
+    params, grads = make(rng)
+    mask = [1, 0, 0.5, 0, 2, 1, 0]
+    clipping = dict(max_grad_norm=3.0, decay_mask=mask)
+    want = by_hand(name, params, grads, mask=mask, max_norm=3.0)
+    tensors, optimizer = run(gpu, name, params, grads, **clipping)
+    assert [p.param for p in optimizer._flat.pieces] == [None, 3]
+    assert_close(run(cpu, name, params, grads, "float64", **clipping)[0], want, rtol=1e-7, atol=1e-9)
+    assert_close(tensors, want, rtol=2e-5, atol=5e-6)
+    state = optimizer.state_dict()
+    assert all(state[f"{slot}.{i}"].shape == SHAPES[i] for slot in optimizer.slots for i in range(len(SHAPES)))
+    optimizer.step([None] * len(SHAPES))
+    assert optimizer.steps == STEPS + 1
+    assert optimizer.last_grad_norm.item() == 0
+
+
+def test_a_step_takes_few_dispatches(gpu, rng):
+    """Gradients six at a time, then one update, clipped or not; a large parameter is updated on its own."""
+    for shapes, clip, want in (([(9,)] * 4, None, 2), ([(9,)] * 10, None, 3), ([(9,)] * 10, 1.0, 3), ([(1 << 21,)], None, 1),
+                               ([(1 << 21,), (5,)], 1.0, 4)):  # fmt: skip
+        params = [gpu.tensor(rng.standard_normal(s).astype(np.float32)) for s in shapes]
+        grads = [gpu.tensor(rng.standard_normal(s).astype(np.float32)) for s in shapes]
+        optimizer = Adam(params, max_grad_norm=clip)
+        step = gc.Pipeline(lambda *g, optimizer=optimizer: optimizer.step(g))
+        step(*grads)
+        assert step.dispatches == want, (shapes, clip)
+
+
+def test_many_partial_sums_are_added_up_first(gpu, cpu, rng, monkeypatch):
+    monkeypatch.setattr("gpucore.optim.base.FOLDED", 64)
+    params, grads = make(rng)
+    want = by_hand("adam", params, grads, max_norm=3.0)
+    for device, dtype, close in ((cpu, "float64", dict(rtol=1e-7, atol=1e-9)), (gpu, "float32", dict(rtol=2e-5, atol=5e-6))):
+        assert_close(run(device, "adam", params, grads, dtype, max_grad_norm=3.0)[0], want, **close)
+
+
 def test_more_parameters_than_one_dispatch_binds(gpu, rng, monkeypatch):
-    """With a small range: several packs, norms and updates over parts of the flat tensors give the same bits."""
+    """With a small range: several packs, norms and updates over parts of the flat tensors give the same."""
     shapes = [(300_001,), (5,), (200_000,), (100_000,), (33,)]
     params = [rng.standard_normal(s).astype(np.float32) for s in shapes]
     grads = [rng.standard_normal(s).astype(np.float32) for s in shapes]
-    found = []
-    for size in (1 << 25, 1 << 18):
-        monkeypatch.setattr("gpucore.optim.flat.RANGE", size)
-        tensors, optimizer = run(gpu, "adamw", params, [grads] * 2, max_grad_norm=1.0, decay_mask=[1, 0, 1, 0.5, 2])
-        assert len(optimizer._flat.ranges()) == (1 if size > 1 << 20 else 3)
-        assert len(optimizer._flat.batches()) == (1 if size > 1 << 20 else 3)
-        found.append([t.numpy() for t in tensors])
-    for a, b in zip(*found, strict=True):
-        np.testing.assert_array_equal(a, b)
+    for clip in (None, 1.0):
+        found = []
+        for size in (1 << 25, 1 << 18):
+            monkeypatch.setattr("gpucore.optim.flat.RANGE", size)
+            tensors, optimizer = run(gpu, "adamw", params, [grads] * 2, max_grad_norm=clip, decay_mask=[1, 0, 1, 0.5, 2])
+            assert len(optimizer._flat.pieces) == (1 if size > 1 << 20 else 3)
+            assert len(optimizer._flat.batches) == (1 if size > 1 << 20 else 3)
+            found.append([t.numpy() for t in tensors])
+        for a, b in zip(*found, strict=True):
+            if clip is None:
+                np.testing.assert_array_equal(a, b)
+            else:  # the norm is added up in another order
+                np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
 def test_a_nan_gradient_shows_in_the_norm(gpu):

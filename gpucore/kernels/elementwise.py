@@ -275,6 +275,6 @@ def cast(x: Array, *, dtype: str) -> Launch:
     """x in another dtype by NumPy's rules; floats outside an integer type's range become its nearest end, NaN becomes 0."""
     target, source = as_dtype(dtype), float32 if x.dtype is float64 else x.dtype
     code = CAST.index("float32" if target is float64 else target.name)
-    elements = 8 if min(target.itemsize, source.itemsize) == 2 else 4
+    elements = 8 if target.itemsize == 2 else 4
     constants = dict(FROM=CAST.index(source.name), TO=code, ELEMENTS=elements)
     return Launch(Out(x.shape, target), groups=groups_for(x.size, elements), params=dict(size=x.size), constants=constants)

@@ -12,7 +12,7 @@ from kernels_ref import shape as ref
 from ..array import Array
 from ..dtypes import DType, bfloat16, float16, float32, float64
 from ..errors import DTypeError, ShapeError
-from ..kernel import ANY32, Launch, Out, ceil_div, expect, kernel
+from ..kernel import ANY32, MAX_GROUPS, Launch, Out, ceil_div, expect, kernel
 from .broadcast import MAX_RANK, six_axes, vec4_pair
 from .elementwise import CAST, bits_of
 from .spread import groups_for
@@ -163,7 +163,10 @@ def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> Launch:
         others=n, x_steps=x_steps, out_steps=out_steps, rows=turn.rows, cols=turn.cols, x_step=turn.x_step, out_step=turn.out_step,
         tiles=tiles, tiles_down=down, tiles_across=across,
     )  # fmt: skip
-    return Launch(Out(shape, _kind(x)), groups=tiles, params=params)
+    grid = (across, down, prod(n))
+    folded = max(grid) > MAX_GROUPS
+    constants = dict(OTHERS=len(turn.others), FOLDED=int(folded))
+    return Launch(Out(shape, _kind(x)), groups=tiles if folded else grid, params=params, constants=constants)
 
 
 @kernel(

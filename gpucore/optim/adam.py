@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ..errors import ConfigError
 from ..kernels import optim as K
-from .base import Optimizer, check_range
+from .base import Optimizer, Part, check_range
 
 
 class Adam(Optimizer):
@@ -31,12 +31,9 @@ class Adam(Optimizer):
             raise ConfigError(f"{who}: eps is 0; wants a positive number")
         super().__init__(params, lr, weight_decay=weight_decay, decay_mask=decay_mask, max_grad_norm=max_grad_norm, clip_value=clip_value)
 
-    def _betas(self) -> tuple[float, float]:
-        return self.betas
-
-    def _update(self, theta: Any, state: list[Any], gradient: Any, decay: Any, options: dict[str, Any]) -> None:
+    def _update(self, theta: Any, state: list[Any], gradient: Any, part: Part, options: dict[str, Any]) -> None:
         beta1, beta2 = self.betas
-        K.adam(theta, *state, gradient, self._rates, decay, beta1=beta1, beta2=beta2, eps=self.eps, decoupled=self._decoupled, **options)
+        K.adam(theta, *state, gradient, *part, beta1=beta1, beta2=beta2, eps=self.eps, decoupled=self._decoupled, **options)
 
 
 class AdamW(Adam):

@@ -5,17 +5,31 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from math import inf, isfinite, isinf
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..errors import ConfigError, DTypeError, ShapeError
 from ..kernel import ceil_div
 from ..kernels import optim as K
+from ..ops import reshape, sqrt, sum
 from .flat import ALIGN, FlatParameters
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
+
+
+FOLDED = 1024
+"""Partial sums from which on they are added up before the update, instead of by each of its workgroups."""
+
+
+class Part(NamedTuple):
+    """What an update takes beside the flat tensors of a piece: step counters, learning rate, partial sums, decay mask."""
+
+    steps: Any
+    lr: Any
+    partials: Any
+    decay: Any
 
 
 class Optimizer(ABC):
@@ -64,18 +78,22 @@ class Optimizer(ABC):
 
     def _allocate(self, mask: list[float] | None) -> None:
         flat, device, dtype = self._flat, self._flat.device, self._flat.dtype
-        self._gradient = flat.zeros("gradients")
+        self._gradient = device.zeros((flat.packed,), dtype, name="gradients")
         self._state = {name: flat.zeros(name) for name in self.slots}
         self._lr = device.full((1,), self._lr_value, dtype, name="learning rate")
-        self._step = device.zeros((1,), "uint32", name="optimizer step")
-        self._rates = device.zeros((4,), dtype, name="optimizer rates")
-        self._norm = device.zeros((), dtype, name="gradient norm")
-        self._partials = None
-        if self.max_grad_norm is not None:
-            self._partials = device.zeros((max(1, ceil_div(flat.size, K.BLOCK)),), dtype, name="gradient square sums")
+        self._counts = device.zeros((flat.counters,), "uint32", name="optimizer steps")
+        shares, end = [], 0
+        for size in [*[b.size for b in flat.batches], *[p.size for p in flat.pieces if p.param is not None]]:
+            count = flat.shares(size) if self.max_grad_norm is not None else 1
+            shares.append((end, count))
+            end += ceil_div(count, ALIGN) * ALIGN
+        self._partials = device.zeros((end,), dtype, name="gradient square sums")
+        self._shares = [self._partials.view((count,), start) for start, count in shares]
         self._decay = None
         if mask is not None and self.weight_decay:
-            blocks = np.repeat(mask, [span // ALIGN for span in flat.spans])
+            blocks = np.zeros(flat.size // ALIGN)
+            for strength, offset, span in zip(mask, flat.offsets, flat.spans, strict=True):
+                blocks[offset // ALIGN : (offset + span) // ALIGN] = strength
             self._decay = device.tensor(blocks, dtype, name="decay mask")
 
     # ---- the step
@@ -83,41 +101,49 @@ class Optimizer(ABC):
     def step(self, grads: Sequence[Any]) -> None:
         """One update from gradients in the order of the parameters; None counts as zeros, those of frozen ones as nothing.
 
-        ShapeError for the wrong number or shape of gradients. Can be recorded by a Pipeline.
+        ShapeError for the wrong number or shape of gradients. Can be recorded by a Pipeline. Gradients of small
+        parameters are packed, six per dispatch, and updated together; large ones have a dispatch each.
         """
         self._check_grads(grads)
-        wanted = [grads[i] for i in self._trained]
-        flat = self._flat
-        for first, end in flat.batches():
-            spans = tuple(flat.spans[first:end])
-            K.pack(self._gradient.view((sum(spans),), flat.offsets[first]), *wanted[first:end], spans=spans)
-        self._measure()
-        beta1, beta2 = self._betas()
+        gradients = self._gathered([grads[i] for i in self._trained])
         limit = None if self.max_grad_norm is None or isinf(self.max_grad_norm) else float(self.max_grad_norm)
-        K.begin_step(self._step, self._rates, self._norm, self._lr, self._partials, beta1=beta1, beta2=beta2, max_norm=limit)
-        options: dict[str, Any] = dict(weight_decay=self.weight_decay, clip_value=self.clip_value)
-        for start, size in flat.ranges():
-            state = [self._state[name].view((size,), start) for name in self.slots]
-            gradient, decay = self._gradient.view((size,), start), self._decay
-            if decay is not None:
-                decay = decay.view((size // ALIGN,), start // ALIGN)  # type: ignore[assignment]
-            self._update(flat.theta.view((size,), start), state, gradient, decay, options)
+        options: dict[str, Any] = dict(weight_decay=self.weight_decay, clip_value=self.clip_value, max_norm=limit)
+        partials = None if limit is None else self._partials
+        if partials is not None and partials.size > FOLDED:
+            partials = reshape(sum(partials), (1,))
+        flat = self._flat
+        for piece, gradient in zip(flat.pieces, gradients, strict=True):
+            state = [self._state[name].view((piece.size,), piece.start) for name in self.slots]
+            blocks = ceil_div(piece.size, ALIGN)
+            decay = None if self._decay is None else self._decay.view((blocks,), piece.start // ALIGN)
+            counts = self._counts.view((K.blocks_of(piece.size),), piece.counter)
+            part = Part(counts, self._lr, partials, decay)
+            self._update(flat.theta.view((piece.size,), piece.start), state, gradient, part, options)
 
-    def _measure(self) -> None:
-        """The sums of squares that the norm is made of, when it is wanted."""
-        if self._partials is None:
-            return
-        for start, size in self._flat.ranges():
-            partials = self._partials.view((ceil_div(size, K.BLOCK),), start // K.BLOCK)
-            K.square_sums(self._gradient.view((size,), start), partials)
+    def _gathered(self, grads: list[Any]) -> list[Any]:
+        """The gradient of each piece: packed, or where it lies; the sums of squares are taken on the way, where they are wanted."""
+        flat, measured = self._flat, self.max_grad_norm is not None
+        shares = iter(self._shares)
+        for batch in flat.batches:
+            target = self._gradient.view((batch.size,), batch.start)
+            spans = tuple(flat.spans[i] for i in batch.params)
+            K.pack(target, next(shares), *[grads[i] for i in batch.params], spans=spans, squares=measured)
+        found = []
+        for piece in flat.pieces:
+            if piece.param is None:
+                found.append(self._gradient.view((piece.size,), piece.start))
+                continue
+            whole = grads[piece.param]
+            gradient = flat.device.zeros((piece.size,), flat.dtype) if whole is None else whole.view((piece.size,), piece.offset)
+            share = next(shares)
+            if measured:
+                K.square_sums(gradient, share)
+            found.append(gradient)
+        return found
 
     @abstractmethod
-    def _update(self, theta: Any, state: list[Any], gradient: Any, decay: Any, options: dict[str, Any]) -> None:
-        """Launches the update of one range; `options` are weight_decay and clip_value."""
-
-    def _betas(self) -> tuple[float, float]:
-        """The decay rates whose powers correct the bias; 0 for an optimizer without."""
-        return 0.0, 0.0
+    def _update(self, theta: Any, state: list[Any], gradient: Any, part: Part, options: dict[str, Any]) -> None:
+        """Launches the update of one piece; `options` are weight_decay, clip_value and max_norm."""
 
     def _check_grads(self, grads: Sequence[Any]) -> None:
         who = type(self).__name__
@@ -149,16 +175,19 @@ class Optimizer(ABC):
     @property
     def steps(self) -> int:
         """Steps taken, replayed ones included; reads the device's counter."""
-        return int(self._step.item())
+        return int(self._counts.view((1,)).item())
 
     @property
     def last_grad_norm(self) -> Tensor | None:
-        """The Euclidean norm of the last step's gradients before clipping, a tensor of shape (); None without max_grad_norm."""
-        return None if self._partials is None else self._norm
+        """The Euclidean norm of the last step's gradients before clipping, a tensor of shape (); None without max_grad_norm.
+
+        It is worked out when it is asked for, also inside a recording.
+        """
+        return None if self.max_grad_norm is None else sqrt(sum(self._partials))  # type: ignore[no-any-return]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Step, learning rate and moments as host arrays: "step", "lr", and "<slot>.<parameter>" in the parameter's shape."""
-        state = {"step": self._step.numpy(), "lr": np.array([self._lr_value])}
+        state = {"step": self._counts.view((1,)).numpy(), "lr": np.array([self._lr_value])}
         for name in self.slots:
             parts = self._flat.split(self._state[name].numpy())
             state |= {f"{name}.{i}": part for i, part in zip(self._trained, parts, strict=True)}
@@ -177,7 +206,7 @@ class Optimizer(ABC):
         flats = {name: self._flat.join([arrays[f"{name}.{i}"] for i in self._trained]) for name in self.slots}
         for name, values in flats.items():
             self._state[name].assign(values)
-        self._step.assign(np.array([step], np.uint32))
+        self._counts.assign(np.full(self._flat.counters, step, np.uint32))
         self.lr = lr
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..kernels import optim as K
-from .base import Optimizer, check_range
+from .base import Optimizer, Part, check_range
 
 
 class SGD(Optimizer):
@@ -28,8 +28,8 @@ class SGD(Optimizer):
         self.slots = ("velocity",) if momentum else ()  # type: ignore[misc]
         super().__init__(params, lr, weight_decay=weight_decay, decay_mask=decay_mask, max_grad_norm=max_grad_norm, clip_value=clip_value)
 
-    def _update(self, theta: Any, state: list[Any], gradient: Any, decay: Any, options: dict[str, Any]) -> None:
+    def _update(self, theta: Any, state: list[Any], gradient: Any, part: Part, options: dict[str, Any]) -> None:
         if state:
-            K.sgd_momentum(theta, *state, gradient, self._rates, decay, momentum=self.momentum, nesterov=self.nesterov, **options)
+            K.sgd_momentum(theta, *state, gradient, *part, momentum=self.momentum, nesterov=self.nesterov, **options)
         else:
-            K.sgd(theta, gradient, self._rates, decay, **options)
+            K.sgd(theta, gradient, *part, **options)

@@ -1,5 +1,5 @@
 // out = x in another element type.  FROM and TO are constants: 0 float32, 1 int32, 2 uint32, 3 bool, 4 float16, 5 bfloat16.
-// One invocation per four elements, or per eight where one of the types has 16 bits, two to a word.
+// One invocation per 16 bytes of the result; 16-bit elements lie two to a word.
 
 override WORKGROUP: u32 = 256;
 override ELEMENTS: u32 = 4;
@@ -65,26 +65,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         @builtin(local_invocation_index) lane: u32) {
     let q = flat_group(group, groups) * WORKGROUP + lane;
     if ELEMENTS * q >= params.size { return; }
-    if FROM < 4u && TO < 4u {
-        out[q] = convert4(x[q]);
+    if TO < 4u {
+        if FROM < 4u { out[q] = convert4(x[q]); return; }
+        let words = x[q / 2u];  // two invocations share a vector, so that each writes a whole one
+        out[q] = convert4(unpacked(select(words.xy, words.zw, q % 2u == 1u)));
         return;
     }
-    var low: vec4<u32>;
-    var high: vec4<u32>;
     if FROM >= 4u {
         let words = x[q];
-        low = unpacked(words.xy);
-        high = unpacked(words.zw);
-    } else {
-        low = x[2u * q];
-        high = x[2u * q + 1u];
+        out[q] = vec4(packed(convert4(unpacked(words.xy))), packed(convert4(unpacked(words.zw))));
+        return;
     }
-    low = convert4(low);
-    high = convert4(high);
-    if TO >= 4u {
-        out[q] = vec4(packed(low), packed(high));
-    } else {
-        out[2u * q] = low;
-        if 8u * q + 4u < params.size { out[2u * q + 1u] = high; }
-    }
+    out[q] = vec4(packed(convert4(x[2u * q])), packed(convert4(x[2u * q + 1u])));
 }

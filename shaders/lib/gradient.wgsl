@@ -1,9 +1,28 @@
 // A gradient scaled by the global norm's factor and then kept within ±limit (HAS_CLIP); NaN stays NaN.
+// The including file has the override WORKGROUP and the bindings `steps` (u32) and `partials`.
 override HAS_CLIP: bool = false;
+override HAS_LIMIT: bool = false;
+//!include lib/float.wgsl
+//!include lib/reduce.wgsl
 
 fn clipped(g: vec4<f32>, scale: f32, limit: f32) -> vec4<f32> {
     let scaled = g * scale;
     if !HAS_CLIP { return scaled; }
     let undefined = (bitcast<vec4<u32>>(scaled) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
     return select(clamp(scaled, vec4<f32>(-limit), vec4<f32>(limit)), scaled, undefined);
+}
+
+// min(1, max_norm / (√Σ partials + 1e-6)): every workgroup adds up the same few numbers in the same order.
+fn norm_scale(lane: Lane, count: u32, max_norm: f32) -> f32 {
+    if !HAS_LIMIT { return 1.0; }
+    var total = 0.0;
+    for (var i = lane.index; i < count; i += WORKGROUP) { total += partials[i]; }
+    let length = sqrt(workgroup_sum(lane, total));
+    return select(min(1.0, max_norm / (length + 1e-6)), nan(), is_nan(length));
+}
+
+// Each workgroup counts its own steps, so that none reads what another writes. All lanes have read theirs before.
+fn count_step(lane: Lane, block: u32, step: u32) {
+    workgroupBarrier();
+    if lane.index == 0u { steps[block] = step; }
 }

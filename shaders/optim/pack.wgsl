@@ -1,24 +1,29 @@
-// flat = up to six sources one after another, each followed by zeros up to its span.
-// One invocation per four elements of flat; spans are multiples of four.
+// flat = up to six sources one after another, each followed by zeros up to its span; partials = sums of their squares.
+// One invocation per four elements of flat, or of every `blocks`-th stretch where squares are summed.
+//
+// Spans are multiples of four.  As in square_sums, partial b takes the stretches of 1024 whose number is b modulo `blocks`.
 
 override WORKGROUP: u32 = 256;
+override HAS_SQUARES: bool = false;
 //!include lib/index.wgsl
+//!include lib/reduce.wgsl
 
 // ends: where each span ends in flat, in vec4s; sizes: elements of each source, 0 for one that is missing.
 struct Params {
     ends_low: vec4<u32>, ends_high: vec4<u32>,
     sizes_low: vec4<u32>, sizes_high: vec4<u32>,
-    total: u32,
+    total: u32, blocks: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> flat: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> source0: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> source1: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> source2: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> source3: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> source4: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> source5: array<vec4<f32>>;
-@group(0) @binding(7) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(2) var<storage, read> source0: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> source1: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> source2: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> source3: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> source4: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> source5: array<vec4<f32>>;
+@group(0) @binding(8) var<uniform> params: Params;
 
 fn load(source: u32, i: u32) -> vec4<f32> {
     switch source {
@@ -31,11 +36,8 @@ fn load(source: u32, i: u32) -> vec4<f32> {
     }
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) lane: u32) {
-    let at = flat_group(group, groups) * WORKGROUP + lane;
-    if at >= params.total { return; }
+// The four elements of flat at vec4 `at`.
+fn packed(at: u32) -> vec4<f32> {
     // A table of (source, start, size): the first end above `at` is the source's.
     let low = params.ends_low;
     let high = params.ends_high;
@@ -48,10 +50,23 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if at >= low.w { source = 4u; start = low.w; size = params.sizes_high.x; }
     if at >= high.x { source = 5u; start = high.x; size = params.sizes_high.y; }
     let first = (at - start) * 4u;
-    var values = vec4<f32>(0.0);
-    if first < size {
-        let inside = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(size);
-        values = select(values, load(source, at - start), inside);
+    if first >= size { return vec4<f32>(0.0); }
+    let inside = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(size);
+    return select(vec4<f32>(0.0), load(source, at - start), inside);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lane: Lane) {
+    let block = flat_group(group, groups);
+    if block >= params.blocks { return; }  // the same for the whole workgroup
+    var total = 0.0;
+    for (var at = block * WORKGROUP + lane.index; at < params.total; at += params.blocks * WORKGROUP) {
+        let g = packed(at);
+        flat[at] = g;
+        total += dot(g, g);
     }
-    flat[at] = values;
+    if HAS_SQUARES {
+        total = workgroup_sum(lane, total);
+        if lane.index == 0u { partials[block] = total; }
+    }
 }

@@ -1,8 +1,7 @@
-// partials[b] = Σ gradient² over block b of BLOCK elements.
-// One workgroup per block, four elements per lane and turn.
+// partials[b] = Σ gradient² over every stretch of 1024 elements whose number is b modulo the number of partials.
+// One workgroup per partial, four elements per lane and turn.
 
 override WORKGROUP: u32 = 256;
-override BLOCK: u32 = 4096;
 //!include lib/index.wgsl
 //!include lib/reduce.wgsl
 
@@ -16,11 +15,10 @@ struct Params { size: u32, blocks: u32 }
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lane: Lane) {
     let block = flat_group(group, groups);
     if block >= params.blocks { return; }  // the same for the whole workgroup
-    let end = min(block * BLOCK + BLOCK, params.size);
     var total = 0.0;
-    for (var i = block * BLOCK + lane.index * 4u; i < end; i += WORKGROUP * 4u) {
-        let inside = vec4<u32>(i) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(end);
-        let g = select(vec4<f32>(0.0), gradient[i / 4u], inside);
+    for (var q = block * WORKGROUP + lane.index; 4u * q < params.size; q += params.blocks * WORKGROUP) {
+        let inside = vec4<u32>(4u * q) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.size);
+        let g = select(vec4<f32>(0.0), gradient[q], inside);
         total += dot(g, g);
     }
     total = workgroup_sum(lane, total);

@@ -5,6 +5,8 @@
 
 const TILE: u32 = 32u;
 const ROWS: u32 = 8u;
+override OTHERS: u32 = 4;     // axes beside these two
+override FOLDED: u32 = 1;     // 0: the grid is (tiles across, tiles down, tiles of the other axes)
 //!include lib/index.wgsl
 
 struct Params {
@@ -28,17 +30,28 @@ fn store(base: u32, row: u32, col: u32, value: u32) {
     if row < params.rows && col < params.cols { out[base + col * params.out_step + row] = value; }
 }
 
+// The place on the other axes: divisions are dear, and most permutations have one other axis or none.
+fn others(i: u32) -> vec4<u32> {
+    if OTHERS <= 1u { return vec4<u32>(0u, 0u, 0u, i); }
+    let n = params.others;
+    let z = i / n.w;
+    if OTHERS == 2u { return vec4<u32>(0u, 0u, z, i - z * n.w); }
+    return vec4<u32>(z / (n.z * n.y), (z / n.z) % n.y, z % n.z, i - z * n.w);
+}
+
 @compute @workgroup_size(TILE, ROWS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_id) lane: vec3<u32>) {
-    let t = flat_group(group, groups);
-    if t >= params.tiles { return; }
-    var rest = t / params.tiles_across;
-    let left = (t - rest * params.tiles_across) * TILE;
-    let top = (rest % params.tiles_down) * TILE;
-    rest /= params.tiles_down;
-    let n = params.others;
-    let at = vec4<u32>(rest / (n.w * n.z * n.y), (rest / (n.w * n.z)) % n.y, (rest / n.w) % n.z, rest % n.w);
+    var place = group;
+    if FOLDED == 1u {
+        let t = flat_group(group, groups);
+        if t >= params.tiles { return; }
+        let rest = t / params.tiles_across;
+        place = vec3<u32>(t - rest * params.tiles_across, rest % params.tiles_down, rest / params.tiles_down);
+    }
+    let left = place.x * TILE;
+    let top = place.y * TILE;
+    let at = others(place.z);
     let from_base = dot(at, params.x_steps);
     let to_base = dot(at, params.out_steps);
     // All loads before the first use: what is under way at once hides the latency.
