@@ -2,6 +2,11 @@
 
 import numpy as np
 
+SORTED = 1024
+"""Positions that one workgroup sorts."""
+CHUNK = 32
+"""Sorted pairs whose updates are added up together."""
+
 
 def strided(x, *, shape, strides, start=0):
     """out[c] = x.flat[start + c·strides]."""
@@ -44,26 +49,40 @@ def take(x, indices, *, axis):
     return np.where(mask, x.dtype.type(np.nan if x.dtype.kind == "f" else 0), out)
 
 
-def index_chains(indices, *, along):
-    """For each position the next with the same index (-1: none), and whether it is the first."""
-    following, first, latest = np.full(indices.shape, -1, np.int32), np.zeros(indices.shape, np.int32), {}
-    for p, index in enumerate(indices.tolist()):
-        index = index + along if index < 0 else index
-        if 0 <= index < along:
-            if index in latest:
-                following[latest[index]] = p
-            else:
-                first[p] = 1
-            latest[index] = p
-    return following, first
+def _sorted_runs(pairs, run):
+    """Every stretch of `run` pairs in ascending order."""
+    parts = [pairs[i : i + run] for i in range(0, len(pairs), run)]
+    return np.concatenate([p[np.lexsort((p[:, 1], p[:, 0]))] for p in parts] or [pairs])
 
 
-def scatter_add_chains(x, indices, following, first, updates):
-    """x[i, indices[j], k] += updates[i, j, k] for every j whose index lies inside; changes x."""
-    along = x.shape[1]
-    index = np.where(indices < 0, indices + along, indices)
-    inside = (index >= 0) & (index < along)
-    np.add.at(x, (slice(None), index[inside]), updates[:, inside])
+def sort_indices(indices, *, along):
+    """Pairs (index, position), every block of 1024 in ascending order; an index outside is the largest number."""
+    index = np.where(indices < 0, indices.astype(np.int64) + along, indices)
+    index = np.where((index < 0) | (index >= along), 2**32 - 1, index)
+    return _sorted_runs(np.stack([index, np.arange(len(indices))], 1).astype(np.uint32), SORTED)
+
+
+def merge_runs(pairs, *, run):
+    """Neighbouring sorted runs become one, two by two."""
+    return _sorted_runs(pairs, 2 * run)
+
+
+def carried_sums(pairs, updates):
+    """Per chunk of 32 pairs the sum of the updates at its start whose index is that of the pair before the chunk."""
+    outer, count, inner = updates.shape
+    out = np.zeros((outer, -(-count // CHUNK), inner), updates.dtype)
+    for c in range(1, out.shape[1]):
+        for index, position in pairs[c * CHUNK : (c + 1) * CHUNK]:
+            if index != pairs[c * CHUNK - 1, 0]:
+                break
+            out[:, c] += updates[:, position]
+    return out
+
+
+def scatter_add_sorted(x, pairs, updates, carried):
+    """x[i, index] += updates[i, position] for every pair whose index lies inside; changes x."""
+    inside = pairs[:, 0] < x.shape[1]
+    np.add.at(x, (slice(None), pairs[inside, 0]), updates[:, pairs[inside, 1]])
 
 
 def one_hot(ids, *, num_classes):

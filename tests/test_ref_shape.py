@@ -41,10 +41,17 @@ def test_take_by_hand():
     same(ref.take(np.array([[1, 2]]), np.array([[5], [0]]), axis=1), [[[0], [1]]])
 
 
-def test_chains_by_hand():
-    following, first = ref.index_chains(np.array([2, 0, -1, 9, 2, 0]), along=3)
-    same(following, [2, 5, 4, -1, -1, -1])
-    same(first, [1, 1, 0, 0, 0, 0])
+def test_sorted_indices_by_hand():
+    pairs = ref.sort_indices(np.array([2, 0, -1, 9, 2, 0], np.int32), along=3)
+    same(pairs, [[0, 1], [0, 5], [2, 0], [2, 2], [2, 4], [2**32 - 1, 3]])
+    halves = np.concatenate([pairs[::2], pairs[1::2]])
+    same(ref.merge_runs(halves, run=3), pairs)
+
+
+def test_chunks_carry_what_began_before_them():
+    pairs = np.stack([np.repeat([0, 1, 2], [20, 60, 16]), np.arange(96)], 1).astype(np.uint32)
+    carried = ref.carried_sums(pairs, np.ones((1, 96, 1)))
+    same(carried, [[[0], [32], [16]]])
 
 
 def test_scatter_add_is_a_product_with_one_hot_rows(rng):
@@ -55,7 +62,8 @@ def test_scatter_add_is_a_product_with_one_hot_rows(rng):
         if index < 4:
             hot[j, index] = 1
     want = x + np.einsum("jn,ijk->ink", hot, updates)
-    ref.scatter_add_chains(x, indices, *ref.index_chains(indices, along=4), updates)
+    pairs = ref.sort_indices(indices, along=4)
+    ref.scatter_add_sorted(x, pairs, updates, ref.carried_sums(pairs, updates))
     np.testing.assert_allclose(x, want, rtol=1e-14)
 
 

@@ -17,8 +17,6 @@ from .broadcast import MAX_RANK, six_axes, vec4_pair
 from .elementwise import CAST, bits_of
 from .spread import groups_for
 
-CHAIN_WORKGROUP = 256
-ADD_WORKGROUP = 64
 TILE = 32
 MAX_INPUTS = 7
 """Inputs of one concat: a shader has eight buffers."""
@@ -288,55 +286,6 @@ def take(x: Array, indices: Array, *, axis: int) -> Launch:
     whole = not half and inner % 4 == 0
     params = dict(size=size, count=indices.size, along=x.shape[axis], inner=inner, missing=missing)
     return Launch(Out(shape, _kind(x)), groups=_groups(size, half), params=params, constants=dict(HALF=int(half), WHOLE=int(whole)))
-
-
-@kernel(
-    "shape/index_chains", ref=ref.index_chains, flops=lambda indices, along: indices.size**2,
-    bench=dict(indices=_indices(32000, 8192), along=32000),
-    cases=[
-        dict(indices=_indices(1, 1), along=1), dict(indices=_indices(40, 257), along=40),
-        dict(indices=_indices(5000, 1009), along=5000),
-        dict(indices=np.concatenate([_OUTSIDE, _OUTSIDE]), along=7, id="outside"),
-        dict(indices=np.zeros(600, np.int32), along=3, id="all the same"),
-        dict(indices=np.zeros(0, np.int32), along=3, id="empty"),
-        dict(indices=np.arange(2048, dtype=np.int32), along=2048, id="all different")],
-)  # fmt: skip
-def index_chains(indices: Array, *, along: int) -> Launch:
-    """For each position of `indices`: the next one with the same index (-1: none), and 1 where it is the first of its chain."""
-    expect(indices.ndim == 1, f"index_chains: indices are {indices.shape}; wants one axis")
-    outputs = {"following": Out(indices.shape, "int32"), "first": Out(indices.shape, "int32")}
-    return Launch(outputs, groups=ceil_div(indices.size, CHAIN_WORKGROUP), params=dict(count=indices.size, along=along))
-
-
-def _chains(outer: int, along: int, inner: int, indices: np.ndarray, **more: Any) -> dict[str, Any]:
-    following, first = ref.index_chains(indices, along=along)
-    updates = (outer, indices.size, inner)
-    label = f"x {(outer, along, inner)} updates {updates}"
-    return dict(x=(outer, along, inner), indices=indices, following=following, first=first, updates=updates, id=label) | more
-
-
-def _random_indices(along: int, count: int) -> np.ndarray:
-    return np.random.default_rng(count).integers(-along, along, count).astype(np.int32)
-
-
-@kernel(
-    "shape/scatter_add_chains", ref=ref.scatter_add_chains, flops=lambda x, indices, following, first, updates: updates.size,
-    bytes=lambda x, indices, following, first, updates: 12 * updates.size, bench=_chains(1, 32000, 1024, _random_indices(32000, 8192)),
-    rtol=1e-6, atol=1e-6,
-    cases=[
-        _chains(1, 1, 1, np.zeros(1, np.int32)), _chains(1, 5, 257, _random_indices(5, 40)), _chains(3, 7, 2, _OUTSIDE),
-        _chains(2, 9, 5, _random_indices(9, 1)),
-        _chains(1, 3, 4, np.zeros(1009, np.int32)), _chains(1, 4, 3, np.zeros(0, np.int32)),
-        _chains(2, 700, 1, _random_indices(700, 999)),
-        _chains(1, 3, 2, _random_indices(3, 20000)),
-        _chains(65537, 1, 64, np.zeros(1, np.int32), large=True)],
-)  # fmt: skip
-def scatter_add_chains(x: Array, indices: Array, following: Array, first: Array, updates: Array) -> Launch:
-    """x[i, indices[j], k] += updates[i, j, k] in place, in the order of j; `following` and `first` are index_chains' results."""
-    outer, along, inner = x.shape
-    expect(updates.shape == (outer, indices.size, inner), f"scatter_add: updates are {updates.shape}; wants {(outer, indices.size, inner)}")
-    params = dict(size=updates.size, count=indices.size, along=along, inner=inner, zero=0)
-    return Launch(None, groups=ceil_div(updates.size, ADD_WORKGROUP), params=params)
 
 
 @kernel(
