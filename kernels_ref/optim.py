@@ -1,7 +1,7 @@
 """Optimizers over flattened parameters; all work in place.
 
 `steps` counts the steps taken, once per workgroup of the shader, so all its entries are alike. `partials` add up to the
-square of the gradient's norm. `decay` has one multiplier of the weight decay per 64 elements.
+square of the gradient's norm. `decay` has one multiplier of the weight decay per 64 elements. `config` says how a GPU walks.
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ def _strength(theta, weight_decay, decay):
 
 def adam(
     theta, m, v, gradient, steps, lr, partials=None, decay=None, *, beta1, beta2, eps, max_norm=None, weight_decay=0.0, decoupled=False,
-    clip_value=None,
+    clip_value=None, config=None,
 ):  # fmt: skip
     """Adam (Kingma & Ba 2015); weight decay in the gradient, or decoupled from it (Loshchilov & Hutter 2019)."""
     t, scale = _begin(steps, partials, max_norm)
@@ -69,7 +69,7 @@ def adam(
     theta[...] = theta - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps)
 
 
-def sgd(theta, gradient, steps, lr, partials=None, decay=None, *, max_norm=None, weight_decay=0.0, clip_value=None):
+def sgd(theta, gradient, steps, lr, partials=None, decay=None, *, max_norm=None, weight_decay=0.0, clip_value=None, config=None):
     """theta -= lr·(g + weight_decay·theta)."""
     _, scale = _begin(steps, partials, max_norm)
     g = _clipped(gradient, scale, clip_value) + _strength(theta, weight_decay, decay) * theta
@@ -78,7 +78,7 @@ def sgd(theta, gradient, steps, lr, partials=None, decay=None, *, max_norm=None,
 
 def sgd_momentum(
     theta, velocity, gradient, steps, lr, partials=None, decay=None, *, momentum, nesterov=False, max_norm=None, weight_decay=0.0,
-    clip_value=None,
+    clip_value=None, config=None,
 ):  # fmt: skip
     """Momentum as a running sum of gradients, Nesterov's variant one step ahead (Sutskever et al. 2013, as PyTorch has it)."""
     _, scale = _begin(steps, partials, max_norm)

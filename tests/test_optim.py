@@ -172,6 +172,7 @@ def test_norm_of_many_blocks(gpu, rng):
 def test_large_parameters_have_updates_of_their_own(gpu, cpu, rng, monkeypatch, name):
     """They read the gradient where it lies; the flat order differs from that of the parameters."""
     monkeypatch.setattr("gpucore.optim.flat.DIRECT", 64)
+    monkeypatch.setattr("gpucore.optim.flat.DIRECT_ON", {})
     params, grads = make(rng)
     mask = [1, 0, 0.5, 0, 2, 1, 0]
     clipping = dict(max_grad_norm=3.0, decay_mask=mask)
@@ -187,8 +188,10 @@ def test_large_parameters_have_updates_of_their_own(gpu, cpu, rng, monkeypatch, 
     assert optimizer.last_grad_norm.item() == 0
 
 
-def test_a_step_takes_few_dispatches(gpu, rng):
+def test_a_step_takes_few_dispatches(gpu, rng, monkeypatch):
     """Gradients six at a time, then one update, clipped or not; a large parameter is updated on its own."""
+    monkeypatch.setattr("gpucore.optim.base.FOLDED", {})
+    monkeypatch.setattr("gpucore.optim.flat.DIRECT_ON", {})
     for shapes, clip, want in (([(9,)] * 4, None, 2), ([(9,)] * 10, None, 3), ([(9,)] * 10, 1.0, 3), ([(1 << 21,)], None, 1),
                                ([(1 << 21,), (5,)], 1.0, 4)):  # fmt: skip
         params = [gpu.tensor(rng.standard_normal(s).astype(np.float32)) for s in shapes]
@@ -199,8 +202,10 @@ def test_a_step_takes_few_dispatches(gpu, rng):
         assert step.dispatches == want, (shapes, clip)
 
 
-def test_many_partial_sums_are_added_up_first(gpu, cpu, rng, monkeypatch):
-    monkeypatch.setattr("gpucore.optim.base.FOLDED", 64)
+@pytest.mark.parametrize("most", [1, 1 << 20])
+def test_partial_sums_are_added_up_before_the_update_or_in_it(gpu, cpu, rng, monkeypatch, most):
+    monkeypatch.setattr("gpucore.optim.base.FOLDED", {})
+    monkeypatch.setattr("gpucore.optim.base.MOST_PARTIALS", most)
     params, grads = make(rng)
     want = by_hand("adam", params, grads, max_norm=3.0)
     for device, dtype, close in ((cpu, "float64", dict(rtol=1e-7, atol=1e-9)), (gpu, "float32", dict(rtol=2e-5, atol=5e-6))):
@@ -212,6 +217,7 @@ def test_more_parameters_than_one_dispatch_binds(gpu, rng, monkeypatch):
     shapes = [(300_001,), (5,), (200_000,), (100_000,), (33,)]
     params = [rng.standard_normal(s).astype(np.float32) for s in shapes]
     grads = [rng.standard_normal(s).astype(np.float32) for s in shapes]
+    monkeypatch.setattr("gpucore.optim.flat.DIRECT_ON", {})
     for clip in (None, 1.0):
         found = []
         for size in (1 << 25, 1 << 18):

@@ -13,6 +13,7 @@ from kernels_ref import optim as ref
 
 from ..array import Array
 from ..kernel import Launch, ceil_div, expect, kernel
+from ..tuning import Candidate, Choices
 
 WORKGROUP = 256
 DECAY_BLOCK = ref.DECAY_BLOCK
@@ -20,6 +21,8 @@ STRETCH = ref.STRETCH
 """Elements that one workgroup squares at a time."""
 SOURCES = 6
 """Tensors that one `pack` takes: with what it writes they fill the eight bindings of every adapter."""
+WALKS = Choices("update", {"strided": Candidate(dict(CONTIGUOUS=0), WORKGROUP), "contiguous": Candidate(dict(CONTIGUOUS=1), WORKGROUP)})
+"""How the invocations of an update walk over their vectors; see shaders/lib/gradient.wgsl."""
 _NO_MEMORY = -1e4
 """Stands for ln 0: e^(-10000·t) is 0 in float32."""
 
@@ -37,9 +40,13 @@ def _counts(elements: int, steps: int = 0) -> np.ndarray:
     return np.full(blocks_of(elements), steps, np.uint32)
 
 
-def blocks_of(elements: int) -> int:
-    """Workgroups that update so many elements; each counts its own steps."""
-    return ceil_div(ceil_div(elements, 4), WORKGROUP)
+def blocks_of(elements: int, kind: str = "") -> int:
+    """Workgroups that update so many elements on a kind of device; each counts its own steps.
+
+    Large tensors share what a workgroup does once. On a software driver that is dear: barriers most of all.
+    """
+    groups = ceil_div(ceil_div(elements, 4), WORKGROUP)
+    return ceil_div(groups, 8 if kind == "software" else 4 if elements >= 1 << 22 else 1)
 
 
 def _spans(*sizes: int) -> tuple[int, ...]:
@@ -82,7 +89,7 @@ def pack(
     for i, (size, span) in enumerate(zip(sizes, padded, strict=True)):
         expect(size <= span, f"pack: source{i} has {size} elements, more than its span {span}")
     ends = [end // 4 for end in accumulate(padded)]
-    blocks = partials.size if squares else blocks_of(flat.size)
+    blocks = partials.size if squares else ceil_div(ends[-1], WORKGROUP)
     params = dict(
         ends_low=tuple(ends[:4]), ends_high=(*ends[4:], 0, 0), sizes_low=tuple(sizes[:4]), sizes_high=(*sizes[4:], 0, 0), total=ends[-1],
         blocks=blocks,
@@ -109,23 +116,26 @@ def _log(beta: float) -> float:
 
 def _flat_launch(
     who: str, flats: dict[str, Array], steps: Array, lr: Array, partials: Array | None, decay: Array | None, max_norm: float | None,
-    weight_decay: float, clip_value: float | None, params: dict[str, float], **constants: int,
+    weight_decay: float, clip_value: float | None, config: str | None, params: dict[str, float], **constants: int,
 ) -> Launch:  # fmt: skip
     """The launch over flat tensors of one size, four elements per invocation."""
     size = flats["theta"].size
     for name, t in flats.items():
         expect(t.shape == (size,), f"{who}: {name} has shape {t.shape}; wants the flat ({size},) of theta")
-    blocks = blocks_of(size)
-    expect(steps.shape == (blocks,), f"{who}: steps have shape {steps.shape}; wants ({blocks},), one per workgroup")
+    groups, blocks = ceil_div(ceil_div(size, 4), WORKGROUP), steps.size
+    expect(min(1, groups) <= blocks <= groups, f"{who}: steps have {blocks} entries; wants 1 to {groups}, one per workgroup")
+    per = ceil_div(groups, max(1, blocks))
     expect(lr.size == 1, f"{who}: lr has shape {lr.shape}; wants one element")
     expect(max_norm is None or partials is not None, f"{who}: max_norm is {max_norm}; wants partials too")
     spans = ceil_div(size, DECAY_BLOCK)
     if decay is not None:
         expect(decay.shape == (spans,), f"{who}: decay has shape {decay.shape}; wants ({spans},), one per {DECAY_BLOCK} elements")
     constants |= dict(HAS_WEIGHT_DECAY=int(weight_decay != 0), HAS_DECAY=int(decay is not None), HAS_CLIP=int(clip_value is not None))
-    constants |= dict(HAS_LIMIT=int(max_norm is not None))
+    device = flats["theta"].device
+    walk = WALKS.pick(device, config, (size,), "contiguous" if device.kind == "software" else "strided")
+    constants |= dict(HAS_LIMIT=int(max_norm is not None), **WALKS[walk].constants)
     count = 0 if partials is None else partials.size
-    values = dict(vectors=ceil_div(size, 4), blocks=blocks, count=count, weight_decay=weight_decay, **params)
+    values = dict(vectors=ceil_div(size, 4), blocks=blocks, per=per, count=count, weight_decay=weight_decay, **params)
     return Launch(None, groups=blocks, params=values | dict(limit=clip_value or 0.0, max_norm=max_norm or 0.0), constants=constants)
 
 
@@ -159,6 +169,8 @@ def _update_cases(flats: list[str], steps: int, **options: Any) -> list[dict[str
         return case | dict(id=f"{n} {shown}") if "id" not in case else case
 
     cases = [at(n, **more) for n, more in _UPDATES] + _norm_cases(at)
+    cases += [at(9001, steps=np.full(blocks, steps, np.uint32), id=f"9001 by {blocks} workgroups") for blocks in (1, 4, 5)]
+    cases += WALKS.across([at(9001, steps=np.full(2, steps, np.uint32), id="9001 by 2 workgroups")])
     cases.append(at(257, lr=_lr(0.0), weight_decay=0.1, id="lr 0"))
     cases += [at(1009, gradient=_noise(1009, scale=s), id=f"gradients of {s}") for s in (1e15, 1e-15)]
     for clip in (None, 0.5):
@@ -176,7 +188,7 @@ def _adam_after(steps: int, **betas: float) -> dict[str, Any]:
 
 
 @kernel(
-    "optim/adam", ref=ref.adam, flops=12, bench=dict(
+    "optim/adam", ref=ref.adam, flops=12, choices=WALKS, bench=dict(
         theta=(1 << 24,), m=(1 << 24,), v=_positive(1 << 24), gradient=(1 << 24,), steps=_counts(1 << 24, 9), lr=_lr(1e-3), **_ADAM,
     ),
     cases=_update_cases(_STATE, 1, **_ADAM) + _update_cases(_STATE, 1, decoupled=True, beta1=0.8, beta2=0.95, eps=1e-3)
@@ -186,38 +198,39 @@ def _adam_after(steps: int, **betas: float) -> dict[str, Any]:
 def adam(
     theta: Array, m: Array, v: Array, gradient: Array, steps: Array, lr: Array, partials: Array | None = None, decay: Array | None = None,
     *, beta1: float, beta2: float, eps: float, max_norm: float | None = None, weight_decay: float = 0.0, decoupled: bool = False,
-    clip_value: float | None = None,
+    clip_value: float | None = None, config: str | None = None,
 ) -> Launch:  # fmt: skip
-    """Adam on flat tensors; weight decay in the gradient, or decoupled (AdamW). `steps` counts, one entry per workgroup."""
+    """Adam on flat tensors; weight decay in the gradient, or decoupled (AdamW). `steps` counts, one entry for each workgroup that runs."""
     flats = dict(theta=theta, m=m, v=v, gradient=gradient)
     params = dict(beta1=beta1, rest1=1 - beta1, beta2=beta2, rest2=1 - beta2, log_beta1=_log(beta1), log_beta2=_log(beta2), eps=eps)
-    options = (max_norm, weight_decay, clip_value, params)
+    options = (max_norm, weight_decay, clip_value, config, params)
     return _flat_launch("adam", flats, steps, lr, partials, decay, *options, DECOUPLED=int(decoupled))
 
 
 @kernel(
-    "optim/sgd", ref=ref.sgd, flops=2, bench=dict(theta=(1 << 24,), gradient=(1 << 24,), steps=_counts(1 << 24), lr=_lr()),
+    "optim/sgd", ref=ref.sgd, flops=2, choices=WALKS, bench=dict(theta=(1 << 24,), gradient=(1 << 24,), steps=_counts(1 << 24), lr=_lr()),
     cases=_update_cases(["theta"], 0),
 )  # fmt: skip
 def sgd(
     theta: Array, gradient: Array, steps: Array, lr: Array, partials: Array | None = None, decay: Array | None = None, *,
-    max_norm: float | None = None, weight_decay: float = 0.0, clip_value: float | None = None,
+    max_norm: float | None = None, weight_decay: float = 0.0, clip_value: float | None = None, config: str | None = None,
 ) -> Launch:  # fmt: skip
     """theta -= lr·(g + weight_decay·theta) on flat tensors."""
     flats = dict(theta=theta, gradient=gradient)
-    return _flat_launch("sgd", flats, steps, lr, partials, decay, max_norm, weight_decay, clip_value, {})
+    return _flat_launch("sgd", flats, steps, lr, partials, decay, max_norm, weight_decay, clip_value, config, {})
 
 
 @kernel(
-    "optim/sgd_momentum", ref=ref.sgd_momentum, flops=4,
+    "optim/sgd_momentum", ref=ref.sgd_momentum, flops=4, choices=WALKS,
     bench=dict(theta=(1 << 24,), velocity=(1 << 24,), gradient=(1 << 24,), steps=_counts(1 << 24), lr=_lr(), momentum=0.9),
     cases=_update_cases(["theta", "velocity"], 0, momentum=0.9) + _update_cases(["theta", "velocity"], 0, momentum=0.7, nesterov=True),
 )  # fmt: skip
 def sgd_momentum(
     theta: Array, velocity: Array, gradient: Array, steps: Array, lr: Array, partials: Array | None = None, decay: Array | None = None, *,
-    momentum: float, nesterov: bool = False, max_norm: float | None = None, weight_decay: float = 0.0, clip_value: float | None = None,
+    momentum: float, nesterov: bool = False, max_norm: float | None = None, weight_decay: float = 0.0,
+    clip_value: float | None = None, config: str | None = None,
 ) -> Launch:  # fmt: skip
     """Momentum, or Nesterov's, on flat tensors."""
     flats = dict(theta=theta, velocity=velocity, gradient=gradient)
-    options = (max_norm, weight_decay, clip_value, dict(momentum=momentum))
+    options = (max_norm, weight_decay, clip_value, config, dict(momentum=momentum))
     return _flat_launch("sgd_momentum", flats, steps, lr, partials, decay, *options, NESTEROV=int(nesterov))

@@ -10,6 +10,7 @@ from kernels_ref import shape as ref
 
 from ..array import Array
 from ..kernel import Launch, Out, ceil_div, expect, kernel
+from ..tuning import bucket
 from .spread import groups_for
 
 SORTED, CHUNK = ref.SORTED, ref.CHUNK
@@ -32,8 +33,10 @@ def _indices(high: int, *shape: int) -> Any:
 def sort_indices(indices: Array, *, along: int) -> Launch:
     """Pairs (index, position) in ascending order within blocks of 1024; negative indices count from the end of `along`."""
     expect(indices.ndim == 1, f"sort_indices: indices are {indices.shape}; wants one axis")
-    out = Out((indices.size, 2), "uint32")
-    return Launch(out, groups=ceil_div(indices.size, SORTED), params=dict(count=indices.size, along=along))
+    block = min(SORTED, max(64, bucket(indices.size)))
+    constants = dict(BLOCK=block, WORKGROUP=min(256, block // 2))
+    params = dict(count=indices.size, along=along)
+    return Launch(Out((indices.size, 2), "uint32"), groups=ceil_div(indices.size, block), params=params, constants=constants)
 
 
 def _pairs(indices: np.ndarray, along: int, run: int) -> np.ndarray:

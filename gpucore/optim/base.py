@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
-FOLDED = 1024
-"""Partial sums from which on they are added up before the update, instead of by each of its workgroups."""
+FOLDED = {"software": 1}
+"""By kind of device: more partial sums than this are added up before the update, instead of by each of its workgroups, which on a
+software driver costs more than a dispatch."""
+MOST_PARTIALS = 1024
+"""The same for the other kinds."""
 
 
 class Part(NamedTuple):
@@ -109,14 +112,14 @@ class Optimizer(ABC):
         limit = None if self.max_grad_norm is None or isinf(self.max_grad_norm) else float(self.max_grad_norm)
         options: dict[str, Any] = dict(weight_decay=self.weight_decay, clip_value=self.clip_value, max_norm=limit)
         partials = None if limit is None else self._partials
-        if partials is not None and partials.size > FOLDED:
+        if partials is not None and partials.size > FOLDED.get(self._flat.device.kind, MOST_PARTIALS):
             partials = reshape(sum(partials), (1,))
         flat = self._flat
         for piece, gradient in zip(flat.pieces, gradients, strict=True):
             state = [self._state[name].view((piece.size,), piece.start) for name in self.slots]
             blocks = ceil_div(piece.size, ALIGN)
             decay = None if self._decay is None else self._decay.view((blocks,), piece.start // ALIGN)
-            counts = self._counts.view((K.blocks_of(piece.size),), piece.counter)
+            counts = self._counts.view((flat.blocks(piece.size),), piece.counter)
             part = Part(counts, self._lr, partials, decay)
             self._update(flat.theta.view((piece.size,), piece.start), state, gradient, part, options)
 

@@ -23,6 +23,8 @@ RANGE = 1 << 25
 DIRECT = 1 << 21
 """Elements from which on a parameter has an update of its own, which reads the gradient where it lies: packing it with the
 others would take longer than one more dispatch."""
+DIRECT_ON = {"software": 1 << 14}
+"""The same for kinds of device where it differs."""
 PARTIALS = 512
 """Numbers that add up to the square of the gradients' norm, about: every workgroup of the update adds them up."""
 
@@ -57,7 +59,8 @@ class FlatParameters:
         _check(params, who)
         self.params = list(params)
         self.device, self.dtype = params[0].device, params[0].dtype
-        direct = [p.size >= DIRECT and p.size % 4 == 0 for p in params]
+        least = DIRECT_ON.get(self.device.kind, DIRECT)
+        direct = [p.size >= least and p.size % 4 == 0 for p in params]
         self.order = sorted(range(len(params)), key=lambda i: direct[i])
         self.spans = [ceil_div(p.size, ALIGN) * ALIGN for p in params]
         self.offsets, self.size, self.packed = [0] * len(params), 0, 0
@@ -70,7 +73,7 @@ class FlatParameters:
         packed = [i for i in self.order if not direct[i]]
         self.batches = self._batches(packed)
         self.pieces = self._pieces([i for i in self.order if direct[i]])
-        self.counters = ceil_div(self.pieces[-1].counter + K.blocks_of(self.pieces[-1].size), ALIGN) * ALIGN
+        self.counters = ceil_div(self.pieces[-1].counter + self.blocks(self.pieces[-1].size), ALIGN) * ALIGN
         self.theta = self.zeros("parameters")
         for p, offset in zip(self.params, self.offsets, strict=True):
             if p.size:
@@ -81,6 +84,10 @@ class FlatParameters:
     def zeros(self, name: str) -> Tensor:
         """A flat tensor of zeros laid out like the parameters."""
         return self.device.zeros((self.size,), self.dtype, name=name)  # type: ignore[no-any-return]
+
+    def blocks(self, size: int) -> int:
+        """Workgroups that update a piece of this size."""
+        return K.blocks_of(size, self.device.kind)
 
     def shares(self, size: int) -> int:
         """How many partial sums a stretch of this size gets."""
@@ -94,7 +101,7 @@ class FlatParameters:
             for offset in range(0, whole, RANGE):
                 size = min(RANGE, whole - offset)
                 found.append(Piece(start + offset, size, param, offset, counter))
-                counter += ceil_div(K.blocks_of(size), ALIGN) * ALIGN
+                counter += ceil_div(self.blocks(size), ALIGN) * ALIGN
         return found or [Piece(0, 0, None, 0, 0)]
 
     def _batches(self, packed: list[int]) -> list[Batch]:

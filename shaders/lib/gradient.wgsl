@@ -2,6 +2,7 @@
 // The including file has the override WORKGROUP and the bindings `steps` (u32) and `partials`.
 override HAS_CLIP: bool = false;
 override HAS_LIMIT: bool = false;
+override CONTIGUOUS: u32 = 0;
 //!include lib/float.wgsl
 //!include lib/reduce.wgsl
 
@@ -15,10 +16,21 @@ fn clipped(g: vec4<f32>, scale: f32, limit: f32) -> vec4<f32> {
 // min(1, max_norm / (√Σ partials + 1e-6)): every workgroup adds up the same few numbers in the same order.
 fn norm_scale(lane: Lane, count: u32, max_norm: f32) -> f32 {
     if !HAS_LIMIT { return 1.0; }
-    var total = 0.0;
-    for (var i = lane.index; i < count; i += WORKGROUP) { total += partials[i]; }
-    let length = sqrt(workgroup_sum(lane, total));
+    var total = partials[0];
+    if count > 1u {
+        total = 0.0;
+        for (var i = lane.index; i < count; i += WORKGROUP) { total += partials[i]; }
+        total = workgroup_sum(lane, total);
+    }
+    let length = sqrt(total);
     return select(min(1.0, max_norm / (length + 1e-6)), nan(), is_nan(length));
+}
+
+// The k-th of the `per` vectors of an invocation: neighbouring lanes take neighbouring ones, which GPUs join into wide loads, or
+// (CONTIGUOUS) each lane takes a stretch, which suits a processor's cache.
+fn vector_at(lane: Lane, block: u32, per: u32, k: u32) -> u32 {
+    if CONTIGUOUS == 1u { return (block * WORKGROUP + lane.index) * per + k; }
+    return (block * per + k) * WORKGROUP + lane.index;
 }
 
 // Each workgroup counts its own steps, so that none reads what another writes. All lanes have read theirs before.

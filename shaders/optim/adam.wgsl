@@ -1,5 +1,5 @@
 // m = beta1·m + (1-beta1)·g; v = beta2·v + (1-beta2)·g²; theta -= lr·(m / (1-beta1^t)) / (√(v / (1-beta2^t)) + eps).
-// One invocation per four elements; t is one more than the steps that its workgroup has counted.
+// One invocation per `per` vectors of four elements; t is one more than the steps that its workgroup has counted.
 
 override WORKGROUP: u32 = 256;
 override DECOUPLED: bool = false;   // weight decay on theta (AdamW) instead of in the gradient
@@ -9,7 +9,7 @@ override HAS_DECAY: bool = false;
 //!include lib/gradient.wgsl
 
 struct Params {
-    vectors: u32, blocks: u32, count: u32, beta1: f32, rest1: f32, beta2: f32, rest2: f32,  // rest = 1 - beta, rounded once
+    vectors: u32, blocks: u32, per: u32, count: u32, beta1: f32, rest1: f32, beta2: f32, rest2: f32,  // rest = 1 - beta, rounded once
     log_beta1: f32, log_beta2: f32, eps: f32, weight_decay: f32, limit: f32, max_norm: f32,
 }
 
@@ -34,13 +34,16 @@ fn one_minus_exp(x: f32) -> f32 {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lane: Lane) {
     let block = flat_group(group, groups);
     if block >= params.blocks { return; }  // the same for the whole workgroup
-    let i = block * WORKGROUP + lane.index;
     let t = steps[block] + 1u;
     let scale = norm_scale(lane, params.count, params.max_norm);
-    if i < params.vectors {
+    let rate = lr[0];
+    let pace = rate / one_minus_exp(params.log_beta1 * f32(t));
+    let correction = 1.0 / one_minus_exp(params.log_beta2 * f32(t));
+    for (var k = 0u; k < params.per; k++) {
+        let i = vector_at(lane, block, params.per, k);
+        if i >= params.vectors { break; }
         var g = clipped(gradient[i], scale, params.limit);
         var x = theta[i];
-        let rate = lr[0];
         if HAS_WEIGHT_DECAY {
             var strength = params.weight_decay;
             if HAS_DECAY { strength *= decay[i / 16u]; }
@@ -50,9 +53,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let square = params.beta2 * v[i] + (params.rest2 * g) * g;  // in this order g may reach 1e20
         m[i] = mean;
         v[i] = square;
-        let correction1 = one_minus_exp(params.log_beta1 * f32(t));
-        let correction2 = one_minus_exp(params.log_beta2 * f32(t));
-        theta[i] = x - (rate / correction1) * mean / (sqrt(square / correction2) + params.eps);
+        theta[i] = x - pace * mean / (sqrt(square * correction) + params.eps);
     }
     count_step(lane, block, t);
 }

@@ -1,5 +1,5 @@
 // theta -= lr·(g + weight_decay·theta).
-// One invocation per four elements.
+// One invocation per `per` vectors of four elements.
 
 override WORKGROUP: u32 = 256;
 override HAS_WEIGHT_DECAY: bool = false;
@@ -7,7 +7,7 @@ override HAS_DECAY: bool = false;
 //!include lib/index.wgsl
 //!include lib/gradient.wgsl
 
-struct Params { vectors: u32, blocks: u32, count: u32, weight_decay: f32, limit: f32, max_norm: f32 }
+struct Params { vectors: u32, blocks: u32, per: u32, count: u32, weight_decay: f32, limit: f32, max_norm: f32 }
 
 @group(0) @binding(0) var<storage, read_write> theta: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;
@@ -21,10 +21,11 @@ struct Params { vectors: u32, blocks: u32, count: u32, weight_decay: f32, limit:
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lane: Lane) {
     let block = flat_group(group, groups);
     if block >= params.blocks { return; }  // the same for the whole workgroup
-    let i = block * WORKGROUP + lane.index;
     let t = steps[block] + 1u;
     let scale = norm_scale(lane, params.count, params.max_norm);
-    if i < params.vectors {
+    for (var k = 0u; k < params.per; k++) {
+        let i = vector_at(lane, block, params.per, k);
+        if i >= params.vectors { break; }
         var g = clipped(gradient[i], scale, params.limit);
         let x = theta[i];
         if HAS_WEIGHT_DECAY {

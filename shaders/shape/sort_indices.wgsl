@@ -1,10 +1,10 @@
-// out = pairs (index, position) of every block of 1024 positions in ascending order.
-// One workgroup per block, by a bitonic network in shared memory.
+// out = pairs (index, position) of every block of positions in ascending order.
+// One workgroup per block of up to 1024, by a bitonic network in shared memory.
 //
 // Negative indices count from the end of `along`; those outside become the largest number, which no axis reaches.
 
 override WORKGROUP: u32 = 256;
-const BLOCK: u32 = 1024u;
+override BLOCK: u32 = 1024;  // a power of two, smaller where all positions fit in less
 //!include lib/index.wgsl
 
 struct Params { count: u32, along: u32 }
