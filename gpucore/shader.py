@@ -1,7 +1,7 @@
 """Reads a .wgsl file: includes, bindings, the layout of `Params`, constants. The file is the single truth.
 
 Includes are lines `//!include lib/name.wgsl`, a comment to WGSL; their text is appended after the file's own, so the
-line numbers of errors stay those of the file. Where `lib/name.subgroup.wgsl` (or `.f16.wgsl`) stands beside
+line numbers of errors stay those of the file. Where `lib/name.subgroup.wgsl` (or `.f16.wgsl`, `.int64.wgsl`) stands beside
 `lib/name.wgsl`, it replaces it on adapters with that feature.
 """
 
@@ -37,6 +37,7 @@ class Features(NamedTuple):
     subgroups: bool = False
     f16: bool = False
     immediates: bool = False
+    int64: bool = False
 
 
 class Binding(NamedTuple):
@@ -74,7 +75,7 @@ class Shader:
 
     def source_hash(self) -> str:
         """A short hash of the text in every variant, for reports and tuning files."""
-        text = "".join(self.code(Features(s, h, False)) for s in (False, True) for h in (False, True))
+        text = "".join(self.code(Features(s, h, False, i)) for s in (False, True) for h in (False, True) for i in (False, True))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
@@ -127,7 +128,7 @@ def _text(name: str) -> str:
 
 def _variant(name: str, features: Features) -> str:
     stem = name.removesuffix(".wgsl")
-    for on, suffix in ((features.subgroups, "subgroup"), (features.f16, "f16")):
+    for on, suffix in ((features.subgroups, "subgroup"), (features.f16, "f16"), (features.int64, "int64")):
         if on and (ROOT / f"{stem}.{suffix}.wgsl").exists():
             return f"{stem}.{suffix}.wgsl"
     return name

@@ -49,7 +49,7 @@ def take(x, indices, *, axis):
     return np.where(mask, x.dtype.type(np.nan if x.dtype.kind == "f" else 0), out)
 
 
-def _sorted_runs(pairs, run):
+def sorted_runs(pairs, run):
     """Every stretch of `run` pairs in ascending order."""
     parts = [pairs[i : i + run] for i in range(0, len(pairs), run)]
     return np.concatenate([p[np.lexsort((p[:, 1], p[:, 0]))] for p in parts] or [pairs])
@@ -59,12 +59,12 @@ def sort_indices(indices, *, along):
     """Pairs (index, position), every block of 1024 in ascending order; an index outside is the largest number."""
     index = np.where(indices < 0, indices.astype(np.int64) + along, indices)
     index = np.where((index < 0) | (index >= along), 2**32 - 1, index)
-    return _sorted_runs(np.stack([index, np.arange(len(indices))], 1).astype(np.uint32), SORTED)
+    return sorted_runs(np.stack([index, np.arange(len(indices))], 1).astype(np.uint32), SORTED)
 
 
 def merge_runs(pairs, *, run):
     """Neighbouring sorted runs become one, two by two."""
-    return _sorted_runs(pairs, 2 * run)
+    return sorted_runs(pairs, 2 * run)
 
 
 def carried_sums(pairs, updates):

@@ -31,8 +31,8 @@ def gpu() -> gc.Device:
 
 @pytest.fixture(scope="session")
 def plain_gpu(gpu: gc.Device) -> gc.Device:
-    """The same adapter with subgroups, f16 and immediates off: the paths for adapters without them."""
-    return gc.device(gpu.info.index, without=("subgroups", "f16", "immediates"))
+    """The same adapter with subgroups, f16, immediates and int64 off: the paths for adapters without them."""
+    return gc.device(gpu.info.index, without=("subgroups", "f16", "immediates", "int64"))
 
 
 @pytest.fixture(scope="session")

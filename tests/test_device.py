@@ -58,7 +58,7 @@ def test_the_opened_device_says_what_it_has(gpu, plain_gpu):
     assert gpu.info.modules == "bounds-checked", "modules must run without forced loop bounding"
     if gpu.features.subgroups:
         assert gpu.info.subgroup_size in (4, 8, 16, 32, 64, 128)
-    assert plain_gpu.features == Features(False, False, False)
+    assert plain_gpu.features == Features(False, False, False, False)
     assert plain_gpu.info.subgroup_size == 0
 
 

@@ -39,7 +39,7 @@ MAX_GROUPS_CACHED = 32768
 class GpuDevice(Device):
     """One adapter, opened.
 
-    vram_limit: see VramLimit. without: features not to use though the adapter has them (subgroups, f16, immediates),
+    vram_limit: see VramLimit. without: features not to use though the adapter has them (subgroups, f16, immediates, int64),
     so that the paths without them can be tested.
     """
 
@@ -50,7 +50,7 @@ class GpuDevice(Device):
             self.native = n.Native(open_adapter(info.adapter, use))
         except NoAdapterError as error:
             raise NoAdapterError(f"adapter {info.name!r} ({info.backend}) could not be opened: {error}") from None
-        self.features = Features("subgroups" in use, "f16" in use, "immediates" in use)
+        self.features = Features("subgroups" in use, "f16" in use, "immediates" in use, "int64" in use)
         self.limits = info.limits
         self._alignment = info.limits["offset_alignment"]
         self.has_timestamps = "timestamps" in use

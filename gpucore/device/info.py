@@ -22,6 +22,7 @@ FEATURES = {
     "f16": "shader-f16",
     "timestamps": "timestamp-query",
     "immediates": "immediates",
+    "int64": "shader-int64",
 }
 _KINDS = {"DiscreteGPU": "discrete", "IntegratedGPU": "integrated", "CPU": "software", "VirtualGPU": "discrete"}
 RANK = {"discrete": 0, "integrated": 1, "unknown": 2, "software": 3, "cpu": 4}
@@ -33,7 +34,7 @@ class DeviceInfo:
     """One device of this machine.
 
     kind: discrete, integrated, software (a driver that runs on the processor), or cpu (the NumPy device).
-    features: which of subgroups, subgroup_barrier, f16, timestamps, immediates the adapter has.
+    features: which of subgroups, subgroup_barrier, f16, timestamps, immediates, int64 the adapter has.
     limits: bytes and counts by the names in LIMITS. subgroup_size is measured when the device is opened, else 0.
     modules: how shader modules run: "bounds-checked" or "bounds-checked, loops bounded" (slower).
     """

@@ -26,6 +26,7 @@ _FEATURES = {
     "f16": lib.WGPUFeatureName_ShaderF16,
     "timestamps": lib.WGPUFeatureName_TimestampQuery,
     "immediates": lib.WGPUNativeFeature_Immediates,
+    "int64": lib.WGPUNativeFeature_ShaderInt64,
 }
 _outcomes: dict[int, Outcome] = {}
 _keys = count(1)

@@ -67,7 +67,8 @@ def _pack_case(*sizes: int | None, partials: int = 0) -> dict[str, Any]:
         _pack_case(1), _pack_case(64), _pack_case(257, 1), _pack_case(0, 5), _pack_case(), _pack_case(None, 3, None),
         _pack_case(63, 64, 65, 1, 127, 1009), _pack_case(5003, None, 17, 300, None, 1), _pack_case(128, 128, 128, 128, 128, 128),
         dict(flat=(192,), partials=(1,), source0=(3, 7, 5), source1=(), spans=(128, 64), id="shapes"),
-        _pack_case(1, partials=1), _pack_case(5003, None, 17, partials=2), _pack_case(4096, 9001, 1, partials=3), _pack_case(1023, partials=5),
+        _pack_case(1, partials=1), _pack_case(5003, None, 17, partials=2), _pack_case(4096, 9001, 1, partials=3),
+        _pack_case(1023, partials=5),
     ],
 )  # fmt: skip
 def pack(
@@ -100,7 +101,8 @@ def pack(
 @kernel(
     "optim/square_sums", ref=ref.square_sums, flops=lambda gradient, partials: 2 * gradient.size,
     bench=dict(gradient=(1 << 24,), partials=(512,)),
-    cases=[dict(gradient=(n,), partials=(p,)) for n, p in ((1, 1), (257, 1), (0, 2), (1009, 1), (4096, 3), (4097, 5), (12295, 4), (9001, 2))]
+    cases=[dict(gradient=(n,), partials=(p,))
+       for n, p in ((1, 1), (257, 1), (0, 2), (1009, 1), (4096, 3), (4097, 5), (12295, 4), (9001, 2))]
     + [dict(gradient=_noise(9001, scale=s), partials=(3,), id=f"scale {s}") for s in (1e15, 1e-10)]
     + [dict(gradient=np.repeat(np.array([1, np.inf, np.nan, 1e30], np.float32), 1024), partials=(4,), id="specials")],
 )  # fmt: skip
@@ -154,7 +156,8 @@ def _lr(value: float = 0.1) -> np.ndarray:
 
 def _norm_cases(at: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
     """Gradients scaled by the norm of partials, few and many, and by one that is 0, infinite or undefined."""
-    cases = [at(1009, partials=_positive(n), max_norm=limit, id=f"norm of {n} within {limit}") for n in (1, 257, 1009) for limit in (0.5, 1e3)]
+    pairs = [(n, limit) for n in (1, 257, 1009) for limit in (0.5, 1e3)]
+    cases = [at(1009, partials=_positive(n), max_norm=limit, id=f"norm of {n} within {limit}") for n, limit in pairs]
     cases += [at(1025, partials=np.array([3, x], np.float32), max_norm=0.5, id=f"norm with {x}") for x in (0.0, np.inf, 1e-30, np.nan)]
     return [*cases, at(6, partials=np.array([np.nan], np.float32), max_norm=1.0, clip_value=0.5, id="norm NaN, clipped")]
 

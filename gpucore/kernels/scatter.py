@@ -23,7 +23,8 @@ def _indices(high: int, *shape: int) -> Any:
 
 
 @kernel(
-    "shape/sort_indices", ref=ref.sort_indices, flops=lambda indices, along: 55 * indices.size, bench=dict(indices=_indices(32000, 65536), along=32000),
+    "shape/sort_indices", ref=ref.sort_indices, flops=lambda indices, along: 55 * indices.size,
+    bench=dict(indices=_indices(32000, 65536), along=32000),
     cases=[
         dict(indices=_indices(1, 1), along=1), dict(indices=_indices(40, 257), along=40), dict(indices=_indices(5000, 1009), along=5000),
         dict(indices=_indices(300, 3000), along=300), dict(indices=np.concatenate([_OUTSIDE, _OUTSIDE]), along=7, id="outside"),
@@ -40,8 +41,8 @@ def sort_indices(indices: Array, *, along: int) -> Launch:
 
 
 def _pairs(indices: np.ndarray, along: int, run: int) -> np.ndarray:
-    pairs = ref.sort_indices(indices, along=along)
-    return ref._sorted_runs(pairs, run)
+    pairs: np.ndarray = ref.sorted_runs(ref.sort_indices(indices, along=along), run)
+    return pairs
 
 
 def _random(along: int, count: int) -> np.ndarray:
@@ -73,7 +74,8 @@ def _added(outer: int, along: int, inner: int, indices: np.ndarray, **more: Any)
 
 
 _SUMS = [
-    (1, 1, 1, np.zeros(1, np.int32)), (1, 5, 257, _random(5, 40)), (3, 7, 2, _OUTSIDE), (2, 9, 5, _random(9, 1)), (1, 9, 8, _random(9, 100)),
+    (1, 1, 1, np.zeros(1, np.int32)), (1, 5, 257, _random(5, 40)), (3, 7, 2, _OUTSIDE), (2, 9, 5, _random(9, 1)),
+    (1, 9, 8, _random(9, 100)),
     (1, 3, 4, np.zeros(1009, np.int32)), (1, 4, 3, np.zeros(0, np.int32)), (2, 700, 1, _random(700, 999)), (1, 3, 2, _random(3, 20000)),
     (2, 5, 12, np.repeat(np.arange(5, dtype=np.int32), 32)), (1, 2, 4, np.repeat(np.array([0, 9, 1], np.int32), 64)),
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from ..report import environment
 from .check import Arrays, CaseResult, case_data, case_inputs, case_label, compare, failed
 from .selftest import SelfTest, Subnormals, probe_subnormals, self_test
 
-OPTIONAL = ("subgroups", "f16", "immediates")
+OPTIONAL = ("subgroups", "f16", "immediates", "int64")
 """Features with a path of their own for adapters that lack them; the second pass turns them off."""
 QUICK_CASES = 6
 """Cases per kernel of a quick run."""
