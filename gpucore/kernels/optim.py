@@ -43,10 +43,10 @@ def _counts(elements: int, steps: int = 0) -> np.ndarray:
 def blocks_of(elements: int, kind: str = "") -> int:
     """Workgroups that update so many elements on a kind of device; each counts its own steps.
 
-    Large tensors share what a workgroup does once. On a software driver that is dear: barriers most of all.
+    On a software driver a workgroup takes several vectors per invocation: what it does once is dear, barriers most of all.
     """
     groups = ceil_div(ceil_div(elements, 4), WORKGROUP)
-    return ceil_div(groups, 8 if kind == "software" else 4 if elements >= 1 << 22 else 1)
+    return ceil_div(groups, 8) if kind == "software" else groups
 
 
 def _spans(*sizes: int) -> tuple[int, ...]:
