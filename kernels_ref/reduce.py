@@ -42,7 +42,7 @@ def reduce_columns(x, center=None, *, op, chunk=None, divisor=1.0):
     return np.stack([REDUCE[op](part) for part in _parts(x, chunk)], axis=1) / divisor
 
 
-def reduce_rows(x, center=None, *, op, chunk=None, divisor=1.0):
+def reduce_rows(x, center=None, *, op, chunk=None, divisor=1.0, config=None):
     """op over each part of the rows of x - center, over divisor: [rows, cols] → [rows, parts]."""
     return reduce_columns(x[:, :, None], center, op=op, chunk=chunk, divisor=divisor)[:, :, 0]
 
@@ -71,6 +71,16 @@ def argument(x, candidates=None, *, op, chunk=None):
         place = ARGUMENT[op](np.take_along_axis(x, part, axis=1), axis=1)
         best.append(np.take_along_axis(part, place[:, None], axis=1))
     return np.concatenate(best, axis=1).astype(np.int32)
+
+
+def argument_rows(x, *, op, chunk=None, config=None):
+    """The index of the first extreme of each part of the rows, a NaN first of all: [rows, cols] → [rows, parts]."""
+    return argument(x[:, :, None], op=op, chunk=chunk)[:, :, 0]
+
+
+def variance_rows(x, *, divisor, config=None):
+    """Σ (x - μ)² / divisor over each row, μ its mean: [rows, cols] → [rows]."""
+    return np.sum(np.square(x - np.mean(x, axis=1, keepdims=True)), axis=1) / divisor
 
 
 def cumulative_columns(x, start=None, *, chunk=None, reverse=False):

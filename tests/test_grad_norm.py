@@ -56,6 +56,25 @@ def test_rms_norm(gpu, rng, x, eps):
     check_gradient(gpu, lambda t: ops.rms_norm(t, eps=eps), x)
 
 
+@pytest.mark.parametrize("name", ["add_layer_norm", "add_rms_norm"])
+def test_norms_of_a_sum(gpu, rng, x, name):
+    """The gradients through the norm, through the sum, and through both."""
+    norm, residual, vectors = (
+        getattr(ops, name),
+        rng.standard_normal(x.shape),
+        [rng.standard_normal(5) for _ in range(1 + (name == "add_layer_norm"))],
+    )
+    check_gradient(gpu, lambda *t: norm(*t)[0], x, residual, *vectors)
+    check_gradient(gpu, lambda *t: norm(*t)[1], x, residual)
+
+    def both(*t):
+        y, total = norm(*t)
+        return ops.multiply(y, ops.exp(total))
+
+    check_gradient(gpu, both, x, residual, *vectors)
+    check_gradient(gpu, lambda t: norm(t, t)[0], x)
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", [(6, 4), (3, 4, 5), (2, 4, 9)], ids=str)
 def test_batch_norm1d(gpu, rng, training, shape):

@@ -108,13 +108,29 @@ def test_batch_norm_trains_and_then_infers(gpu, cpu, rng, shape):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-4)
 
 
-def test_batch_norm_of_one_sample(gpu, cpu):
+@pytest.mark.parametrize("shape", [(1, 2), (1, 2, 1)], ids=str)
+def test_batch_norm_cannot_train_on_one_sample(gpu, cpu, shape):
+    """One value has no variance: refused in training, before the running statistics move."""
     for device in (gpu, cpu):
-        mean, var = device.zeros((2,)), device.ones((2,))
-        y = ops.batch_norm1d(device.tensor([[5.0, -2.0]]), None, device.tensor([1.0, 2.0]), mean, var, training=True, momentum=0.5)
-        assert y.numpy().tolist() == [[1, 2]]
-        assert mean.numpy().tolist() == [2.5, -1]
-        assert var.numpy().tolist() == [0.5, 0.5]
+        x, mean, var = device.ones(shape), device.zeros((2,)), device.ones((2,))
+        with pytest.raises(gc.errors.ShapeError, match=r"batch_norm1d: x of shape .* has one element per channel .* wants two or more"):
+            ops.batch_norm1d(x, None, None, mean, var, training=True)
+        assert mean.numpy().tolist() == [0, 0]
+        assert var.numpy().tolist() == [1, 1]
+        y = ops.batch_norm1d(x, None, device.tensor([1.0, 2.0]), mean, var, training=False, eps=0.0)
+        assert y.numpy().reshape(-1).tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("shape", [(5, 10), (3, 4, 257), (2, 1024)], ids=str)
+def test_norms_of_a_sum_are_the_norm_and_the_sum(gpu, cpu, rng, shape):
+    x, residual = rng.standard_normal(shape, np.float32), rng.standard_normal(shape, np.float32)
+    weight, bias = rng.standard_normal(shape[-1], np.float32), rng.standard_normal(shape[-1], np.float32)
+    wide = [cpu.tensor(a, "float64") for a in (x.astype(float) + residual, weight, bias)]
+    for device in (gpu, cpu):
+        a, b, w, c = [device.tensor(v) for v in (x, residual, weight, bias)]
+        for got, want in ((ops.add_layer_norm(a, b, w, c), ops.layer_norm(*wide)), (ops.add_rms_norm(a, b, w), ops.rms_norm(*wide[:2]))):
+            np.testing.assert_allclose(got[0].numpy(), want.numpy(), rtol=1e-5, atol=2e-6)
+            np.testing.assert_array_equal(got[1].numpy(), x + residual)
 
 
 def test_batch_norm_in_a_pipeline(gpu, rng):
@@ -139,6 +155,8 @@ def test_what_is_refused(gpu):
         (r"^layer_norm: weight \(4,\) does not match the last axis of x \(2, 3\)$", lambda: ops.layer_norm(x, four)),
         (r"^layer_norm: bias \(4,\) does not match", lambda: ops.layer_norm(x, None, four)),
         (r"^rms_norm: weight \(4,\) does not match", lambda: ops.rms_norm(x, four)),
+        (r"^add_layer_norm: residual is \(3,\) and x \(2, 3\)", lambda: ops.add_layer_norm(x, three)),
+        (r"^add_rms_norm: weight \(4,\) does not match", lambda: ops.add_rms_norm(x, x, four)),
         (r"^layer_norm: x of shape \(2, 0\) has an empty last axis", lambda: ops.layer_norm(gpu.zeros((2, 0)))),
         (r"^batch_norm1d: x has shape \(3,\); wants \(N, C\)", lambda: ops.batch_norm1d(three, None, None, three, three, training=True)),
         (r"^batch_norm1d: running_var \(4,\) does not match the 3", lambda: ops.batch_norm1d(x, None, None, three, four, training=True)),

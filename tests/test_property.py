@@ -223,6 +223,14 @@ def _normed(op: Callable[..., Any], bias: bool) -> Callable[[Draw], Call]:
     return entry
 
 
+def _normed_sum(op: Callable[..., Any], bias: bool) -> Callable[[Draw], Call]:
+    def entry(d: Draw) -> Call:
+        (x, *vectors), _ = _normed(op, bias)(d)
+        return [x, d.floats(x.shape if d.one(st.integers(0, 5)) else (7,)), *vectors], op
+
+    return entry
+
+
 def _batch_norm(d: Draw) -> Call:
     x = d.floats((d.one(st.integers(1, 6)), d.one(st.integers(1, 6))))
     per = [d.floats(x.shape[1:]) for _ in range(3)]
@@ -310,7 +318,9 @@ OPERATIONS: dict[str, Callable[[Draw], Call]] = {
     "one_hot": lambda d: ([d.ints(d.shape(), -1, 4)], lambda i: ops.one_hot(i, num_classes=3)),
     "embedding": lambda d: ([d.floats((d.one(SIZES), d.one(SIZES))), d.ints(d.shape(), -4, 6)], ops.embedding),
     "masked_softmax": _masked_softmax,
-    "layer_norm": _normed(ops.layer_norm, True), "rms_norm": _normed(ops.rms_norm, False), "batch_norm1d": _batch_norm, "rope": _rope,
+    "layer_norm": _normed(ops.layer_norm, True), "rms_norm": _normed(ops.rms_norm, False),
+    "add_layer_norm": _normed_sum(ops.add_layer_norm, True), "add_rms_norm": _normed_sum(ops.add_rms_norm, False),
+    "batch_norm1d": _batch_norm, "rope": _rope,
     "scaled_dot_product_attention": _attention, "conv1d": _conv(ops.conv1d, 1), "conv2d": _conv(ops.conv2d, 2), "col2im": _col2im,
     "kan_layer": _kan,
     "cross_entropy": _cross_entropy, "as_tensor": lambda d: ([d.array()], lambda t: ops.as_tensor([1, 2], t)),

@@ -12,6 +12,7 @@ from kernels_ref import loss as ref
 from ..array import Array
 from ..errors import ConfigError
 from ..kernel import Launch, Out, ceil_div, expect, kernel
+from .rows import LAYOUTS, SPREAD, row_launch
 
 WORKGROUP = 256
 BLOCK = 4096
@@ -24,48 +25,42 @@ def _labels(rows: int, classes: int) -> Any:
 
 
 def _table(rows: int, classes: int) -> dict[str, Any]:
-    return dict(logits=(rows, classes), labels=_labels(rows, classes), id=f"{rows}x{classes}")
+    return dict(x=(rows, classes), labels=_labels(rows, classes), id=f"{rows}x{classes}")
 
 
 def _extreme(rng: np.random.Generator) -> dict[str, Any]:
     logits = rng.choice([-1e4, 1e4, 0.0, 1e-3, -3e38], (64, 33)).astype(np.float32)
-    return dict(logits=logits, labels=_labels(64, 33)(rng))
+    return dict(x=logits, labels=_labels(64, 33)(rng))
 
 
 def _specials(rng: np.random.Generator) -> dict[str, Any]:
     logits = rng.standard_normal((8, 257)).astype(np.float32)
     logits[1, 100], logits[2, 256], logits[3, ::2], logits[4] = np.nan, np.inf, -np.inf, -np.inf
-    return dict(logits=logits, labels=np.array([0, 1, 2, 3, 4, 256, 7, 8], np.int32))
+    return dict(x=logits, labels=np.array([0, 1, 2, 3, 4, 256, 7, 8], np.int32))
 
 
 def _bad_labels(rng: np.random.Generator) -> dict[str, Any]:
     labels = np.array([-1, 0, 9, 10, 11, -(2**31), 2**31 - 1, 5], np.int32)
-    return dict(logits=rng.standard_normal((8, 10)).astype(np.float32), labels=labels)
-
-
-def row_workgroup(columns: int) -> int:
-    """Lanes for a row: a power of two from 32 to 256, no more than its columns need."""
-    return min(256, max(32, 1 << (columns - 1).bit_length()))
+    return dict(x=rng.standard_normal((8, 10)).astype(np.float32), labels=labels)
 
 
 @kernel(
-    "loss/cross_entropy", ref=ref.cross_entropy, flops=lambda logits, labels: 6 * logits.size,
+    "loss/cross_entropy", ref=ref.cross_entropy, choices=LAYOUTS, flops=lambda x, labels, **_: 6 * x.size,
     bench=[_table(16384, 1024), _table(256, 65536), _table(65536, 10)],
     cases=[
         *[_table(*shape) for shape in ((1, 1), (1, 257), (3, 10), (64, 2), (17, 1009), (5, 32), (0, 10), (3, 5003), (65537, 3))],
         _extreme, _specials, _bad_labels,
+        *LAYOUTS.across([_table(*shape) for shape in SPREAD]),
     ],
 )  # fmt: skip
-def cross_entropy(logits: Array, labels: Array) -> Launch:
-    """Cross-entropy of each row with its label, and the gradient of their mean: (loss [N], gradient [N, C])."""
-    expect(logits.ndim == 2, f"cross_entropy: logits have shape {logits.shape}; wants (samples, classes)")
-    rows, classes = logits.shape
-    expect(labels.shape == (rows,), f"cross_entropy: labels have shape {labels.shape} and logits {logits.shape}; wants ({rows},)")
-    expect(classes > 0, f"cross_entropy: logits {logits.shape} have no classes")
-    return Launch(
-        dict(loss=Out((rows,)), gradient=Out((rows, classes))), groups=rows,
-        params=dict(rows=rows, classes=classes, scale=1 / max(rows, 1)), constants=dict(WORKGROUP=row_workgroup(classes)),
-    )  # fmt: skip
+def cross_entropy(x: Array, labels: Array, *, config: str | None = None) -> Launch:
+    """Cross-entropy of each row of logits x with its label, and the gradient of their mean: (loss [N], gradient [N, C])."""
+    expect(x.ndim == 2, f"cross_entropy: logits have shape {x.shape}; wants (samples, classes)")
+    rows, classes = x.shape
+    expect(labels.shape == (rows,), f"cross_entropy: labels have shape {labels.shape} and logits {x.shape}; wants ({rows},)")
+    expect(classes > 0, f"cross_entropy: logits {x.shape} have no classes")
+    outputs = dict(loss=Out((rows,)), out=Out((rows, classes)))
+    return row_launch("cross_entropy", outputs, x, rows, classes, dict(scale=1 / max(rows, 1)), config=config)
 
 
 NAMES = {"mse": "mse_loss", "l1": "l1_loss", "huber": "huber_loss", "bce": "binary_cross_entropy_with_logits"}

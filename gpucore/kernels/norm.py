@@ -13,7 +13,7 @@ from ..array import Array
 from ..errors import ShapeError
 from ..kernel import Launch, Out, ceil_div, expect, kernel
 from .broadcast import MAX_RANK, broadcast_shapes, broadcast_strides, six_axes, vec4_pair
-from .reduce import WORKGROUP, power_of_two, segment_for
+from .rows import LAYOUTS, SPREAD, power_of_two, row_launch
 
 
 def rows_and_cols(who: str, x: Array, *, empty: bool = False) -> tuple[int, int]:
@@ -21,13 +21,6 @@ def rows_and_cols(who: str, x: Array, *, empty: bool = False) -> tuple[int, int]
     expect(x.ndim > 0, f"{who}: x has no axes; wants one or more")
     expect(empty or x.shape[-1] > 0, f"{who}: x of shape {x.shape} has an empty last axis; wants one element or more")
     return prod(x.shape[:-1]), x.shape[-1]
-
-
-def _row_launch(outputs: Any, rows: int, cols: int, params: dict[str, Any], **constants: int) -> Launch:
-    """A launch of SEGMENT lanes per row, as many rows per workgroup as fit."""
-    segment = segment_for(cols)
-    groups = ceil_div(rows, WORKGROUP // segment)
-    return Launch(outputs, groups=groups, params=dict(rows=rows, cols=cols) | params, constants=constants | dict(SEGMENT=segment))
 
 
 def _extreme(rng: np.random.Generator) -> np.ndarray:
@@ -52,6 +45,10 @@ _MASKS: list[Any] = [
 ]
 
 
+def _half(*shape: int) -> Any:
+    return lambda rng: rng.random(shape) < 0.5
+
+
 def _masked_extreme(rng: np.random.Generator) -> dict[str, Any]:
     mask = rng.random((8, 37)) < 0.5
     mask[0, :], mask[1, 4], mask[2, 5], mask[5, 0] = False, False, False, False
@@ -59,12 +56,13 @@ def _masked_extreme(rng: np.random.Generator) -> dict[str, Any]:
 
 
 @kernel(
-    "norm/softmax", ref=ref.softmax, flops=_per_element(4), bench=[dict(x=(4096, 4096)), dict(x=(1 << 20, 10))],
+    "norm/softmax", ref=ref.softmax, choices=LAYOUTS, flops=_per_element(4), bench=[dict(x=(4096, 4096)), dict(x=(1 << 20, 10))],
     cases=[dict(x=shape, log=log) for shape in [*_ROWS, (3, 0), (2, 65537)] for log in (False, True)] + _MASKS + [
         dict(x=_extreme), dict(x=_extreme, log=True), _masked_extreme, dict(x=(65537 * 128 + 1, 1), large=True),
+        *LAYOUTS.across([dict(x=shape) for shape in SPREAD] + [dict(x=(2, 1001), log=True), dict(x=(8, 37), mask=_half(8, 37), id="mask")]),
     ],
 )  # fmt: skip
-def softmax(x: Array, mask: Array | None = None, *, log: bool = False) -> Launch:
+def softmax(x: Array, mask: Array | None = None, *, log: bool = False, config: str | None = None) -> Launch:
     """eˣ / Σ eˣ over the last axis (its logarithm with `log`); elements where the mask is False take no part and give 0.
 
     The mask broadcasts to x. A row without open elements gives zeros; one that holds +inf, NaN or nothing but -inf, NaN.
@@ -78,8 +76,7 @@ def softmax(x: Array, mask: Array | None = None, *, log: bool = False) -> Launch
             raise ShapeError(f"masked_softmax: mask {mask.shape} does not broadcast to x {x.shape}")
         over, strides = six_axes(x.shape), broadcast_strides(mask.shape, x.shape)
     params = vec4_pair("n", (1, *over[:5])) | vec4_pair("m", [0, *strides[:5]]) | dict(mask_step=strides[5])
-    vec4 = int(cols % 4 == 0 and mask is None)
-    return _row_launch(x.shape, rows, cols, params, LOG=int(log), VEC4=vec4, HAS_MASK=int(mask is not None))
+    return row_launch("softmax", x.shape, x, rows, cols, params, LOG=int(log), HAS_MASK=int(mask is not None), config=config)
 
 
 def _softmax_case(shape: tuple[int, ...], log: bool) -> dict[str, Any]:
@@ -89,16 +86,17 @@ def _softmax_case(shape: tuple[int, ...], log: bool) -> dict[str, Any]:
 
 
 @kernel(
-    "norm/softmax_backward", ref=ref.softmax_backward, flops=_per_element(4), bench=dict(g=(4096, 4096), y=(4096, 4096)),
+    "norm/softmax_backward", ref=ref.softmax_backward, choices=LAYOUTS, flops=_per_element(4), bench=dict(g=(4096, 4096), y=(4096, 4096)),
     cases=[_softmax_case(shape, log) for shape in [*_ROWS, (2, 65537)] for log in (False, True)] + [
         dict(g=(3, 0), y=(3, 0)), dict(g=(65537 * 256 + 1, 1), y=(65537 * 256 + 1, 1), large=True),
+        *LAYOUTS.across([_softmax_case(shape, log=False) for shape in SPREAD]),
     ],
 )  # fmt: skip
-def softmax_backward(g: Array, y: Array, *, log: bool = False) -> Launch:
+def softmax_backward(g: Array, y: Array, *, log: bool = False, config: str | None = None) -> Launch:
     """y · (g - Σ g·y) over the last axis, y a softmax; with `log`, g - e^y · Σ g, y its logarithm."""
     expect(g.shape == y.shape, f"softmax_backward: g is {g.shape} and y {y.shape}; wants one shape")
     rows, cols = rows_and_cols("softmax_backward", y, empty=True)
-    return _row_launch(y.shape, rows, cols, {}, LOG=int(log), VEC4=int(cols % 4 == 0))
+    return row_launch("softmax_backward", y.shape, y, rows, cols, {}, tensors=2, LOG=int(log), config=config)
 
 
 def _check_vector(who: str, name: str, vector: Array | None, x: Array) -> int:
@@ -117,13 +115,14 @@ def _near(rng: np.random.Generator) -> np.ndarray:
 
 
 @kernel(
-    "norm/layer_norm", ref=ref.layer_norm, flops=_per_element(8), bench=_affine((4096, 4096)),
+    "norm/layer_norm", ref=ref.layer_norm, choices=LAYOUTS, flops=_per_element(8), bench=_affine((4096, 4096)),
     cases=[_affine(shape) for shape in _ROWS] + [
         dict(x=(3, 257)), dict(x=(3, 257), weight=(257,)), dict(x=(5, 64), bias=(64,), eps=0.5), dict(x=_near), dict(x=_extreme),
         dict(x=lambda rng: np.full((3, 1000), 1e30, np.float32)), dict(x=(2, 65537)), dict(x=(65537 * 256 + 1, 1), large=True),
+        *LAYOUTS.across([_affine(shape) for shape in SPREAD]),
     ],
 )  # fmt: skip
-def layer_norm(x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5) -> Launch:
+def layer_norm(x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5, config: str | None = None) -> Launch:
     """(x - μ) / √(σ² + eps) · weight + bias over the last axis.
 
     Also gives, per row, μ - the first element and 1 / √(σ² + eps), which the gradient needs.
@@ -132,23 +131,74 @@ def layer_norm(x: Array, weight: Array | None = None, bias: Array | None = None,
     has_weight, has_bias = _check_vector("layer_norm", "weight", weight, x), _check_vector("layer_norm", "bias", bias, x)
     per_row = Out(x.shape[:-1])
     outputs = dict(out=Out(x.shape), offset=per_row, rstd=per_row)
-    return _row_launch(outputs, rows, cols, dict(eps=eps), HAS_WEIGHT=has_weight, HAS_BIAS=has_bias, VEC4=int(cols % 4 == 0))
+    return row_launch("layer_norm", outputs, x, rows, cols, dict(eps=eps), HAS_WEIGHT=has_weight, HAS_BIAS=has_bias, config=config)
 
 
 @kernel(
-    "norm/rms_norm", ref=ref.rms_norm, flops=_per_element(4),
+    "norm/rms_norm", ref=ref.rms_norm, choices=LAYOUTS, flops=_per_element(4),
     bench=[dict(x=(4096, 4096), weight=(4096,)), dict(x=(1 << 17, 128), weight=(128,))],
     cases=[dict(x=shape, weight=shape[-1:]) for shape in _ROWS] + [
         dict(x=(3, 257)), dict(x=(5, 64), weight=(64,), eps=0.5), dict(x=_near), dict(x=_extreme),
         dict(x=lambda rng: np.full((3, 1000), 1e30, np.float32)), dict(x=(2, 65537)), dict(x=(65537 * 256 + 1, 1), large=True),
+        *LAYOUTS.across([dict(x=shape, weight=shape[-1:]) for shape in SPREAD]),
     ],
 )  # fmt: skip
-def rms_norm(x: Array, weight: Array | None = None, *, eps: float = 1e-6) -> Launch:
+def rms_norm(x: Array, weight: Array | None = None, *, eps: float = 1e-6, config: str | None = None) -> Launch:
     """x / √(mean(x²) + eps) · weight over the last axis; also gives 1 / √(mean(x²) + eps) per row, which the gradient needs."""
     rows, cols = rows_and_cols("rms_norm", x)
     has_weight = _check_vector("rms_norm", "weight", weight, x)
     outputs = dict(out=Out(x.shape), rstd=Out(x.shape[:-1]))
-    return _row_launch(outputs, rows, cols, dict(eps=eps), HAS_WEIGHT=has_weight, VEC4=int(cols % 4 == 0))
+    return row_launch("rms_norm", outputs, x, rows, cols, dict(eps=eps), HAS_WEIGHT=has_weight, config=config)
+
+
+def _residual(shape: tuple[int, ...], **more: Any) -> dict[str, Any]:
+    return dict(x=shape, residual=shape, weight=shape[-1:]) | more
+
+
+def _whole(*shape: int) -> Any:
+    """Small whole numbers: added to values around 10,000 they round nothing away, which the reference would not do either."""
+    return lambda rng: rng.integers(-4, 5, shape).astype(np.float32)
+
+
+_RESIDUAL_MORE: list[Any] = [
+    dict(x=(3, 257), residual=(3, 257)), _residual((5, 64), eps=0.5), _residual((2, 65537)), dict(x=_extreme, residual=_whole(8, 37)),
+    dict(x=_near, residual=_whole(3, 1009)), _residual((65537 * 256 + 1, 1), large=True),
+]  # fmt: skip
+
+
+def _check_residual(who: str, x: Array, residual: Array) -> None:
+    expect(residual.shape == x.shape, f"{who}: residual is {residual.shape} and x {x.shape}; wants one shape")
+
+
+@kernel(
+    "norm/add_layer_norm", ref=ref.add_layer_norm, choices=LAYOUTS, flops=_per_element(9), bench=_residual((4096, 4096), bias=(4096,)),
+    cases=[_residual(shape, bias=shape[-1:]) for shape in _ROWS] + _RESIDUAL_MORE + [
+        *LAYOUTS.across([_residual(shape, bias=shape[-1:]) for shape in SPREAD]),
+    ],
+)  # fmt: skip
+def add_layer_norm(
+    x: Array, residual: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5, config: str | None = None
+) -> Launch:
+    """layer_norm of x + residual, and x + residual itself; also what layer_norm gives per row for the gradient."""
+    rows, cols = rows_and_cols("add_layer_norm", x)
+    _check_residual("add_layer_norm", x, residual)
+    has_weight, has_bias = _check_vector("add_layer_norm", "weight", weight, x), _check_vector("add_layer_norm", "bias", bias, x)
+    per_row = Out(x.shape[:-1])
+    outputs = dict(out=Out(x.shape), sum=Out(x.shape), offset=per_row, rstd=per_row)
+    return row_launch("add_layer_norm", outputs, x, rows, cols, dict(eps=eps), HAS_WEIGHT=has_weight, HAS_BIAS=has_bias, config=config)
+
+
+@kernel(
+    "norm/add_rms_norm", ref=ref.add_rms_norm, choices=LAYOUTS, flops=_per_element(5), bench=_residual((4096, 4096)),
+    cases=[_residual(shape) for shape in _ROWS] + _RESIDUAL_MORE + LAYOUTS.across([_residual(shape) for shape in SPREAD]),
+)  # fmt: skip
+def add_rms_norm(x: Array, residual: Array, weight: Array | None = None, *, eps: float = 1e-6, config: str | None = None) -> Launch:
+    """rms_norm of x + residual, and x + residual itself; also 1 / √(mean(sum²) + eps) per row, which the gradient needs."""
+    rows, cols = rows_and_cols("add_rms_norm", x)
+    _check_residual("add_rms_norm", x, residual)
+    has_weight = _check_vector("add_rms_norm", "weight", weight, x)
+    outputs = dict(out=Out(x.shape), sum=Out(x.shape), rstd=Out(x.shape[:-1]))
+    return row_launch("add_rms_norm", outputs, x, rows, cols, dict(eps=eps), HAS_WEIGHT=has_weight, config=config)
 
 
 def _check_rows(who: str, g: Array, x: Array, rstd: Array, offset: Array | None) -> None:
@@ -167,17 +217,35 @@ def _saved(shape: tuple[int, ...], *, centered: bool, **more: Any) -> dict[str, 
 
 
 @kernel(
-    "norm/norm_backward", ref=ref.norm_backward, flops=_per_element(10), bench=_saved((4096, 4096), centered=True, weight=(4096,)),
+    "norm/norm_backward", ref=ref.norm_backward, choices=LAYOUTS, flops=_per_element(10),
+    bench=_saved((4096, 4096), centered=True, weight=(4096,)),
     cases=[_saved(shape, centered=c, weight=shape[-1:]) for shape in _ROWS for c in (False, True)] + [
-        _saved((3, 257), centered=True), _saved((3, 64), centered=False), _saved((65537 * 256 + 1, 1), centered=False, large=True),
+        _saved((3, 257), centered=True), _saved((3, 64), centered=False), *[_saved(s, centered=True, more=s) for s in _ROWS],
+        _saved((65537 * 256 + 1, 1), centered=False, large=True),
+        *LAYOUTS.across([_saved(s, centered=True, weight=s[1:], more=s) for s in SPREAD]),
     ],
 )  # fmt: skip
-def norm_backward(g: Array, x: Array, rstd: Array, offset: Array | None = None, weight: Array | None = None) -> Launch:
-    """The gradient of layer_norm (with offset) or rms_norm (without) to x: rstd · (h - mean(h) - z · mean(h·z)), h = g · weight."""
+def norm_backward(
+    g: Array,
+    x: Array,
+    rstd: Array,
+    offset: Array | None = None,
+    weight: Array | None = None,
+    more: Array | None = None,
+    *,
+    config: str | None = None,
+) -> Launch:
+    """The gradient of layer_norm (with offset) or rms_norm (without) to x: rstd · (h - mean(h) - z · mean(h·z)), h = g · weight.
+
+    more is added to it: a gradient that reaches x by another way.
+    """
     rows, cols = rows_and_cols("norm_backward", x)
     _check_rows("norm_backward", g, x, rstd, offset)
     has_weight = _check_vector("norm_backward", "weight", weight, x)
-    return _row_launch(x.shape, rows, cols, {}, CENTERED=int(offset is not None), HAS_WEIGHT=has_weight)
+    if more is not None:
+        expect(more.shape == x.shape, f"norm_backward: more is {more.shape} and x {x.shape}; wants one shape")
+    flags = dict(CENTERED=int(offset is not None), HAS_WEIGHT=has_weight, HAS_MORE=int(more is not None))
+    return row_launch("norm_backward", x.shape, x, rows, cols, {}, tensors=2, **flags, config=config)
 
 
 @kernel(

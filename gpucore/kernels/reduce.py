@@ -12,14 +12,9 @@ from ..array import Array
 from ..dtypes import int32
 from ..errors import ShapeError
 from ..kernel import Launch, Out, ceil_div, expect, kernel
+from .rows import LAYOUTS, SPREAD, WORKGROUP, power_of_two, row_launch, rows_plan
 
-WORKGROUP = 256
 OPS = tuple(ref.REDUCE)
-
-
-def power_of_two(n: int) -> int:
-    """The smallest power of two that is at least n."""
-    return 1 << max(n - 1, 0).bit_length()
 
 
 def segment_for(cols: int) -> int:
@@ -74,16 +69,20 @@ _COLUMNS = [(1, 1, 1), (2, 257, 3), (1, 1009, 33), (3, 7, 130), (2, 0, 3), (0, 3
 
 
 @kernel(
-    "reduce/reduce_rows", ref=ref.reduce_rows, flops=_one_per_element,
+    "reduce/reduce_rows", ref=ref.reduce_rows, choices=LAYOUTS, flops=_one_per_element,
     bench=[dict(x=(4096, 4096), op=op) for op in ("sum", "logsumexp")],
     cases=[dict(x=_shifted(*shape), op=op, id=f"{op} {shape}") for op in OPS for shape in _ROWS] + [
         *[dict(x=_special, op=op) for op in _PARITY],
         dict(x=(3, 33), op="sum"), dict(x=_shifted(2, 4099), op="sum", chunk=512), dict(x=_shifted(1, 70001), op="sum", chunk=4096),
         dict(x=(2, 4096), op="logsumexp", chunk=1000), dict(x=(65537 * 256 + 1, 1), op="max", large=True),
         dict(x=_shifted(1, 1 << 20), op="sum", divisor=1e3), dict(x=(6, 33), center=(3,), op="sum", divisor=33.0), _far,
+        *LAYOUTS.across([dict(x=_shifted(*shape), op=op, id=f"{op} {shape}") for shape, op in zip(SPREAD, [*OPS, *OPS[:2]], strict=True)]),
+        *LAYOUTS.across([dict(x=_special, op=op, id=f"{op} special") for op in ("max", "min", "logsumexp")]),
     ],
 )  # fmt: skip
-def reduce_rows(x: Array, center: Array | None = None, *, op: str, chunk: int | None = None, divisor: float = 1.0) -> Launch:
+def reduce_rows(
+    x: Array, center: Array | None = None, *, op: str, chunk: int | None = None, divisor: float = 1.0, config: str | None = None
+) -> Launch:
     """op over each part of `chunk` elements (default: all) of the rows of x - center, sums over divisor: [rows, cols] → [rows, parts].
 
     center has one value per row, or fewer that repeat. op: sum, squares, max, min, logsumexp.
@@ -92,13 +91,12 @@ def reduce_rows(x: Array, center: Array | None = None, *, op: str, chunk: int | 
     chunk = chunk or max(cols, 1)
     parts = max(ceil_div(cols, chunk), 1)
     centers = _check_center("reduce_rows", center, rows)
-    aligned = (cols % 4 == 0 or rows == 1) and (chunk % 4 == 0 or parts == 1)
-    segment = segment_for(min(cols, chunk))
+    plan = rows_plan(x.device, "reduce_rows", rows * parts, min(cols, chunk), whole=parts == 1, config=config)
     return Launch(
         (rows, parts),
-        groups=ceil_div(rows * parts, WORKGROUP // segment),
+        groups=ceil_div(rows * parts, plan["WORKGROUP"] // plan["SEGMENT"]),
         params=dict(rows=rows, cols=cols, parts=parts, chunk=chunk, centers=centers, divisor=divisor),
-        constants=dict(OP=OPS.index(op), SEGMENT=segment, VEC4=int(aligned), HAS_CENTER=int(center is not None)),
+        constants=plan | dict(OP=OPS.index(op), HAS_CENTER=int(center is not None)),
     )
 
 
@@ -108,7 +106,7 @@ def reduce_rows(x: Array, center: Array | None = None, *, op: str, chunk: int | 
     cases=[dict(x=_shifted(*shape), op=op, id=f"{op} {shape}") for op in OPS for shape in _COLUMNS] + [
         *[dict(x=_special_columns, op=op) for op in _PARITY],
         dict(x=(3, 33, 5), op="sum"), dict(x=_shifted(2, 1009, 5), op="sum", chunk=100),
-        dict(x=_shifted(1, 70001, 2), op="sum", chunk=1000),
+        dict(x=_shifted(1, 70001, 2), op="sum", chunk=1000), dict(x=_shifted(513, 3, 257), op="sum"),
         dict(x=(3, 500, 40), op="logsumexp", chunk=64), dict(x=(65537, 2, 2), op="min", large=True),
         dict(x=(2, 33, 6), center=(6,), op="sum", divisor=33.0), dict(x=(2, 33, 6), center=(2, 6), op="squares"),
     ],
@@ -122,7 +120,10 @@ def reduce_columns(x: Array, center: Array | None = None, *, op: str, chunk: int
     chunk = chunk or max(reduced, 1)
     parts = max(ceil_div(reduced, chunk), 1)
     centers = _check_center("reduce_columns", center, outer * inner)
-    cols = min(32, power_of_two(inner))
+    # Enough columns: one lane each. Else neighbouring lanes share the columns of a part.
+    cols = (
+        WORKGROUP if min(reduced, chunk) <= 64 and outer * parts * inner >= 1 << 17 and inner >= WORKGROUP else min(32, power_of_two(inner))
+    )
     tiles = ceil_div(inner, cols)
     workgroup = lanes_for(cols * min(reduced, chunk))
     total = outer * parts * tiles
@@ -140,7 +141,8 @@ def _geometry(shape: tuple[int, ...], length: int, chunk: int | None) -> tuple[i
     chunk = chunk or max(length, 1)
     parts = max(ceil_div(length, chunk), 1)
     params = dict(results=outer * parts * inner, inner=inner, reduced=reduced, parts=parts, chunk=chunk)
-    segment = 1 if inner >= 32 else segment_for(min(length, chunk))  # wide: neighbouring lanes read neighbouring columns
+    # Wide, and enough results: neighbouring lanes read neighbouring columns.
+    segment = 1 if inner >= 32 and outer * parts * inner >= 1 << 16 else segment_for(min(length, chunk))
     return parts, params, segment
 
 
@@ -209,6 +211,53 @@ def argument(x: Array, candidates: Array | None = None, *, op: str, chunk: int |
     )
 
 
+def _row_ties(rng: np.random.Generator) -> np.ndarray:
+    return np.ascontiguousarray(_ties(rng).swapaxes(1, 2)).reshape(12, 1000)
+
+
+@kernel(
+    "reduce/argument_rows", ref=ref.argument_rows, choices=LAYOUTS, flops=_one_per_element, bench=dict(x=(4096, 4096), op="argmax"),
+    cases=[dict(x=shape, op=op) for op in ref.ARGUMENT for shape in [*_ROWS[:5], (3, 10), (8, 1000), (0, 5)]] + [
+        dict(x=_row_ties, op="argmin"), dict(x=_row_ties, op="argmax"), dict(x=_special, op="argmax"),
+        dict(x=(2, 5000), op="argmin", chunk=1000),
+        dict(x=(1, 70001), op="argmax", chunk=4096), dict(x=(65537 * 128 + 1, 1), op="argmax", large=True),
+        *LAYOUTS.across([dict(x=shape, op="argmax") for shape in SPREAD] + [dict(x=_special, op="argmin", id="special")]),
+    ],
+)  # fmt: skip
+def argument_rows(x: Array, *, op: str, chunk: int | None = None, config: str | None = None) -> Launch:
+    """The index of the first extreme of each part of the rows, the first NaN if there is one: [rows, cols] → [rows, parts], int32."""
+    rows, cols = x.shape
+    expect(cols > 0, f"{op}: x {x.shape} is empty along the axis; wants one element or more")
+    chunk = chunk or cols
+    parts = ceil_div(cols, chunk)
+    plan = rows_plan(x.device, "argument_rows", rows * parts, min(cols, chunk), whole=parts == 1, config=config)
+    return Launch(
+        Out((rows, parts), int32),
+        groups=ceil_div(rows * parts, plan["WORKGROUP"] // plan["SEGMENT"]),
+        params=dict(rows=rows, cols=cols, parts=parts, chunk=chunk),
+        constants=plan | dict(MINIMUM=int(op == "argmin")),
+    )
+
+
+def _far_rows(rng: np.random.Generator) -> np.ndarray:
+    return (rng.standard_normal((3, 1009)) + 10000).astype(np.float32)
+
+
+@kernel(
+    "reduce/variance_rows", ref=ref.variance_rows, choices=LAYOUTS, flops=lambda x, **_: 4 * x.size,
+    bench=dict(x=(4096, 4096), divisor=4096.0),
+    cases=[dict(x=shape, divisor=float(shape[1])) for shape in [*_ROWS[:5], (8, 1000), (0, 5)]] + [
+        dict(x=_far_rows, divisor=1008.0), dict(x=_special, divisor=37.0), dict(x=(65537 * 128 + 1, 1), divisor=1.0, large=True),
+        *LAYOUTS.across([dict(x=shape, divisor=2.5) for shape in SPREAD]),
+    ],
+)  # fmt: skip
+def variance_rows(x: Array, *, divisor: float, config: str | None = None) -> Launch:
+    """Σ (x - μ)² / divisor over each row, μ its mean: [rows, cols] → [rows]. A mean far from zero costs no digits."""
+    rows, cols = x.shape
+    expect(cols > 0, f"variance_rows: x {x.shape} has empty rows; wants one element or more")
+    return row_launch("variance_rows", (rows,), x, rows, cols, dict(divisor=divisor), config=config)
+
+
 def _check_start(who: str, start: Array | None, wants: tuple[int, ...]) -> None:
     if start is not None and start.shape != wants:
         raise ShapeError(f"{who}: start has shape {start.shape}; wants {wants}, one sum per part")
@@ -238,11 +287,16 @@ def cumulative_rows(x: Array, start: Array | None = None, *, chunk: int | None =
     chunk = chunk or max(cols, 1)
     parts = ceil_div(cols, chunk)
     _check_start("cumulative_rows", start, (rows, parts))
+    length = min(cols, chunk)
+    most = 8 if x.device.kind == "software" else WORKGROUP  # one small subgroup there: no shared memory
+    segment = min(most, power_of_two(ceil_div(length + 6, 16)))
+    workgroup = max(64, segment)
+    aligned = int(cols % 4 == 0 and chunk % 4 == 0)
     return Launch(
         x.shape,
-        groups=rows * parts,
+        groups=ceil_div(rows * parts, workgroup // segment),
         params=dict(rows=rows, cols=cols, parts=parts, chunk=chunk),
-        constants=dict(WORKGROUP=lanes_for(ceil_div(cols, 4)), REVERSE=int(reverse), HAS_START=int(start is not None)),
+        constants=dict(WORKGROUP=workgroup, SEGMENT=segment, ALIGNED=aligned, REVERSE=int(reverse), HAS_START=int(start is not None)),
     )
 
 

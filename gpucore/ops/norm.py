@@ -13,13 +13,13 @@ from ..errors import ConfigError, ShapeError
 from ..kernels import batch_norm as B
 from ..kernels import norm as K
 from . import elementwise, reduce, shape
-from .reduce_axes import accurate_mean, part_of
+from .reduce_axes import moments, part_of, part_of_channels
 from .reduce_axes import reduce as reduce_axes
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
-__all__ = ["batch_norm1d", "layer_norm", "log_softmax", "masked_softmax", "rms_norm", "softmax"]
+__all__ = ["add_layer_norm", "add_rms_norm", "batch_norm1d", "layer_norm", "log_softmax", "masked_softmax", "rms_norm", "softmax"]
 
 
 def softmax(x: Array, *, axis: int = -1) -> Tensor:
@@ -128,9 +128,50 @@ def _rms_norm(x: Any, weight: Any, *, eps: float) -> tuple[Any, Backward]:
     return y, lambda g: (lambda: _norm_backward(g, x, rstd, None, weight), lambda: _norm_weight_backward(g, x, rstd, None)[0])
 
 
+def add_layer_norm(
+    x: Array, residual: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5
+) -> tuple[Tensor, Tensor]:
+    """(layer_norm of x + residual, x + residual) in one pass over memory; weight, bias and eps as in layer_norm."""
+    return _add_layer_norm(x, residual, weight, bias, eps=_checked("add_layer_norm", eps))  # type: ignore[no-any-return]
+
+
 @differentiable
-def _norm_backward(g: Any, x: Any, rstd: Any, offset: Any, weight: Any) -> tuple[Any, Backward]:
-    return K.norm_backward(g, x, rstd, offset, weight), None
+def _add_layer_norm(x: Any, residual: Any, weight: Any, bias: Any, *, eps: float) -> tuple[Any, Backward]:
+    y, total, offset, rstd = K.add_layer_norm(x, residual, weight, bias, eps=eps)
+
+    def backward(gradients: Any) -> Any:
+        g, more = gradients
+        if g is None:
+            return more, more, None, None
+        sums = cache(lambda: _norm_weight_backward(g, total, rstd, offset))
+        both = cache(lambda: _norm_backward(g, total, rstd, offset, weight, more))  # the same to x and to residual
+        return both, both, lambda: sums()[0], lambda: sums()[1]
+
+    return (y, total), backward
+
+
+def add_rms_norm(x: Array, residual: Array, weight: Array | None = None, *, eps: float = 1e-6) -> tuple[Tensor, Tensor]:
+    """(rms_norm of x + residual, x + residual) in one pass over memory; weight and eps as in rms_norm."""
+    return _add_rms_norm(x, residual, weight, eps=_checked("add_rms_norm", eps))  # type: ignore[no-any-return]
+
+
+@differentiable
+def _add_rms_norm(x: Any, residual: Any, weight: Any, *, eps: float) -> tuple[Any, Backward]:
+    y, total, rstd = K.add_rms_norm(x, residual, weight, eps=eps)
+
+    def backward(gradients: Any) -> Any:
+        g, more = gradients
+        if g is None:
+            return more, more, None
+        both = cache(lambda: _norm_backward(g, total, rstd, None, weight, more))
+        return both, both, lambda: _norm_weight_backward(g, total, rstd, None)[0]
+
+    return (y, total), backward
+
+
+@differentiable
+def _norm_backward(g: Any, x: Any, rstd: Any, offset: Any, weight: Any, more: Any = None) -> tuple[Any, Backward]:
+    return K.norm_backward(g, x, rstd, offset, weight, more), None
 
 
 @differentiable
@@ -152,8 +193,8 @@ def batch_norm1d(
     """(x - mean) / √(variance + eps) · weight + bias per channel of [N, C] or [N, C, L] (Ioffe and Szegedy, 2015).
 
     In training mean and (biased) variance are those of x, and the running ones are updated in place:
-    running = (1 - momentum) · running + momentum · batch, the variance unbiased (a single element per channel counts as
-    0, its biased variance). Otherwise the running ones are used. An empty batch is refused in training.
+    running = (1 - momentum) · running + momentum · batch, the variance unbiased. Otherwise the running ones are used.
+    Training wants two values per channel or more: of one there is no variance. A mean far from zero costs no digits.
     """
     eps = _checked("batch_norm1d", eps)
     if not 0 <= momentum <= 1:
@@ -162,8 +203,9 @@ def batch_norm1d(
     if not training:
         return _batch_norm(x, weight, bias, running_mean, running_var, eps=eps)  # type: ignore[no-any-return]
     count = x.shape[0] * (x.shape[2] if x.ndim == 3 else 1)
-    if count == 0:
-        raise ShapeError(f"batch_norm1d: x of shape {x.shape} has no elements to take statistics of; wants one or more per channel")
+    if count < 2:
+        has = "one element" if count else "no elements"
+        raise ShapeError(f"batch_norm1d: x of shape {x.shape} has {has} per channel to take statistics of; training wants two or more")
     y, mean, variance = _batch_norm_training(x, weight, bias, eps=eps)
     B.batch_norm_update(running_mean, running_var, mean, variance, momentum=float(momentum), count=count)
     return y  # type: ignore[no-any-return]
@@ -184,32 +226,27 @@ def _batch_norm(x: Any, weight: Any, bias: Any, mean: Any, variance: Any, *, eps
 @differentiable
 def _batch_norm_training(x: Any, weight: Any, bias: Any, *, eps: float) -> tuple[Any, Backward]:
     """(result, mean, variance) with the statistics of x; gradients flow from the result alone."""
-    axes = (0, *range(2, x.ndim))
-    count = float(x.size // x.shape[1]) if x.size else 1.0
-    channels = x.shape[1:2]
-    mean = accurate_mean(x, axes).view(channels)
-    variance = reduce_axes(x, axes, "squares", divisor=count, center=mean).view(channels)
-    y = B.batch_norm(x, mean, variance, weight, bias, eps=eps)
+    offset, mean, variance = moments(x, part_of_channels(x))
+    y = B.batch_norm(x, offset, variance, weight, bias, eps=eps, relative=True)
 
     def backward(gradients: Any) -> Any:
         g = gradients[0]
-        sums = cache(lambda: _batch_norm_sums(g, x, mean, variance, eps=eps))
-        to_x = lambda: _batch_norm_backward(g, x, mean, variance, weight, *sums(), eps=eps)  # noqa: E731
+        sums = cache(lambda: _batch_norm_sums(g, x, offset, variance, eps=eps, relative=True))
+        to_x = lambda: _batch_norm_backward(g, x, offset, variance, weight, *sums(), eps=eps, relative=True)  # noqa: E731
         return to_x, lambda: sums()[0], lambda: sums()[1]
 
     return (y, mean, variance), backward
 
 
 @differentiable
-def _batch_norm_sums(g: Any, x: Any, mean: Any, variance: Any, *, eps: float) -> tuple[Any, Backward]:
-    length = x.shape[2] if x.ndim == 3 else 1
-    channels, count = x.shape[1], x.shape[0] * length
-    chunk = part_of(channels, count, 1) if length > 1 else part_of(1, count, channels)
-    return _sum_parts(B.batch_norm_weight_backward(g, x, mean, variance, eps=eps, chunk=chunk)), None
+def _batch_norm_sums(g: Any, x: Any, mean: Any, variance: Any, *, eps: float, relative: bool = False) -> tuple[Any, Backward]:
+    sums = B.batch_norm_weight_backward(g, x, mean, variance, eps=eps, chunk=part_of_channels(x), relative=relative)
+    return _sum_parts(sums), None
 
 
 @differentiable
 def _batch_norm_backward(
-    g: Any, x: Any, mean: Any, variance: Any, weight: Any, weight_gradient: Any, bias_gradient: Any, *, eps: float
+    g: Any, x: Any, mean: Any, variance: Any, weight: Any, weight_gradient: Any, bias_gradient: Any, *, eps: float, relative: bool = False
 ) -> tuple[Any, Backward]:
-    return B.batch_norm_backward(g, x, mean, variance, weight, weight_gradient, bias_gradient, eps=eps), None
+    sums = weight_gradient, bias_gradient
+    return B.batch_norm_backward(g, x, mean, variance, weight, *sums, eps=eps, relative=relative), None

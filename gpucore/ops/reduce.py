@@ -10,7 +10,7 @@ from ..array import Array
 from ..autograd import Backward, differentiable
 from ..errors import DTypeError, ShapeError
 from . import elementwise, shape
-from .reduce_axes import Axis, accurate_mean, arguments, axes_of, kept_shape, reduce, repeats, result_shape, running_sums
+from .reduce_axes import Axis, arguments, axes_of, kept_shape, reduce, result_shape, running_sums, squared_deviation
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -112,30 +112,20 @@ def min(x: Any, *, axis: Axis = None, keepdims: bool = False) -> tuple[Any, Back
 def var(x: Any, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> tuple[Any, Backward]:
     """Σ (x - mean)² / (n - correction) over the axes (all by default).
 
-    The mean is taken first, to its last digit, so that one far from zero costs no digits. NaN over an empty axis and where
+    Taken around the mean, so that one far from zero costs no digits. NaN over an empty axis and where
     n ≤ correction leaves 0 / 0, as NumPy has it.
     """
     axes = axes_of("var", x, axis)
     _check_float("var", x)
     count = prod(x.shape[a] for a in axes)
     freedom = count - correction if count > correction else 0
-    y = _mean_square_deviation(x, axes, count, float(freedom)).view(result_shape(x, axes, keepdims))
+    y = squared_deviation(x, axes, float(freedom)).view(result_shape(x, axes, keepdims))
 
     def backward(g: Any) -> Any:
         deviation = elementwise.subtract(x, mean(x, axis=axes, keepdims=True))
         return elementwise.multiply(deviation, _expand(_scale(g, 2 / freedom if freedom else float("nan")), x, axes))
 
     return y, lambda g: (lambda: backward(g),)
-
-
-def _mean_square_deviation(x: Any, axes: Sequence[int], count: int, divisor: float) -> Array:
-    """Σ (x - mean)² over divisor, flat; where means cannot repeat over x inside the kernel, of deviations in memory."""
-    if repeats(x, axes):
-        return reduce(x, axes, "squares", divisor=divisor, center=accurate_mean(x, axes))
-    center = reduce(x, axes, "sum", divisor=float(count)).view(kept_shape(x, axes))
-    deviation = elementwise.subtract(x, center)
-    deviation = elementwise.subtract(deviation, reduce(deviation, axes, "sum", divisor=float(count)).view(center.shape))
-    return reduce(deviation, axes, "squares", divisor=divisor)
 
 
 @differentiable

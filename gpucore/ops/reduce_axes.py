@@ -12,6 +12,7 @@ from math import prod
 from ..array import Array
 from ..errors import ShapeError
 from ..kernel import ceil_div
+from ..kernels import batch_norm as B
 from ..kernels import reduce as K
 from . import elementwise
 
@@ -23,6 +24,9 @@ ROW_PART = 4096
 COLUMN_PART = 64
 SHORT_ROW = 128
 """Elements below which a row is scanned by one lane."""
+ENOUGH_LANES = 1 << 18
+"""Lanes that fill a large device, and the fewest elements that each of them should look at."""
+SHORTEST_PART = 16
 LONGEST_COLUMN = 4096
 """Elements above which a column is split whatever the grid: a lane's own chain of additions must stay short."""
 
@@ -124,6 +128,49 @@ def accurate_mean(x: Array, axes: Sequence[int]) -> Array:
     return elementwise.add(first.view((first.size,)), rest.view((rest.size,)))  # type: ignore[no-any-return]
 
 
+def squared_deviation(x: Array, axes: Sequence[int], divisor: float) -> Array:
+    """Σ (x - mean)² over divisor, flat, in one pass over memory where the axes allow it."""
+    groups = groups_of(x, axes)
+    kinds, lengths = [reduced for _, reduced in groups], [n for n, _ in groups]
+    if 0 in x.shape or kinds not in ([True], [False, True], [True, False], [True, False, True]):
+        return _deviation_in_passes(x, axes, divisor)
+    if kinds[0] is False or kinds == [True]:
+        outer, length = lengths if len(lengths) == 2 else (1, lengths[0])
+        part = part_of(outer, length, 1)
+        if part is None:
+            return K.variance_rows(x.view((outer, length)), divisor=divisor)  # type: ignore[no-any-return]
+        channels = x.view((1, outer, length))
+    else:
+        channels = x.view(tuple(lengths))
+        part = part_of_channels(channels)
+    return moments(channels, part, divisor)[2]
+
+
+def _deviation_in_passes(x: Array, axes: Sequence[int], divisor: float) -> Array:
+    """The same by passes: the mean, what is left of it, and the squares around it."""
+    count = float(prod(x.shape[a] for a in axes))
+    if repeats(x, axes):
+        return reduce(x, axes, "squares", divisor=divisor, center=accurate_mean(x, axes))
+    deviation = x
+    for _ in range(2):  # the second time for what the first mean's rounding left
+        center = reduce(deviation, axes, "sum", divisor=count).view(kept_shape(x, axes))
+        deviation = elementwise.subtract(deviation, center)
+    return reduce(deviation, axes, "squares", divisor=divisor)
+
+
+def moments(x: Array, part: int | None, divisor: float | None = None) -> tuple[Array, Array, Array]:
+    """(μ - the first element, μ, Σ (x - μ)² / divisor) per channel of [N, C] or [N, C, L], in parts of `part` elements."""
+    part = part or x.size // x.shape[1]
+    return B.fold_moments(x, *B.channel_moments(x, chunk=part), chunk=part, divisor=divisor)  # type: ignore[no-any-return]
+
+
+def part_of_channels(x: Array) -> int | None:
+    """Elements per part of a reduction of the channels of [N, C] or [N, C, L], or None for one step."""
+    length = x.shape[2] if x.ndim == 3 else 1
+    channels, count = x.shape[1], x.shape[0] * length
+    return part_of(channels, count, 1) if length > 1 else part_of(1, count, channels)
+
+
 def _lines(x: Array, axis: int) -> tuple[int, int, int]:
     """x as [outer, length, inner] around one axis."""
     return prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
@@ -145,7 +192,13 @@ def running_sums(x: Array, axis: int, *, reverse: bool) -> Array:
 
 def arguments(x: Array, axis: int, op: str) -> Array:
     """The indices of the first extremes along one axis, flat; a long axis in two steps."""
-    lines = _lines(x, axis)
-    part = part_of(*lines) if min(lines) else None
-    best = K.argument(x.view(lines), op=op, chunk=part)
-    return best if part is None else K.argument(x.view(lines), best, op=op)  # type: ignore[no-any-return]
+    outer, length, inner = lines = _lines(x, axis)
+    flat = x.view(lines)
+    if inner == 1:
+        part = part_of(*lines) if outer else None
+        best = K.argument_rows(x.view((outer, length)), op=op, chunk=part)
+    else:
+        parts = min(ceil_div(ENOUGH_LANES, outer * inner), length // SHORTEST_PART) if outer * inner else 1
+        part = ceil_div(length, parts) if parts > 1 else None
+        best = K.argument(flat, op=op, chunk=part)
+    return best if part is None else K.argument(flat, best.view((outer, best.size // (outer * inner), inner)), op=op)  # type: ignore[no-any-return]

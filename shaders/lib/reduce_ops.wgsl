@@ -40,12 +40,35 @@ fn accumulate(a: Item, v: f32) -> Item {
     }
 }
 
+fn greatest(v: vec4<f32>) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
+
+// v where a is not NaN, by the bits of all of them at once.
+fn unless_nan(v: f32, a: vec4<f32>) -> f32 {
+    let bits = bitcast<vec4<u32>>(a) & vec4(0x7fffffffu);
+    return select(v, nan(), max(max(bits.x, bits.y), max(bits.z, bits.w)) > 0x7f800000u);
+}
+
 // The same for four values, sums by pairs.
 fn accumulate4(a: Item, v: vec4<f32>) -> Item {
     switch OP {
         case 0u: { return Item(a.x + ((v.x + v.y) + (v.z + v.w)), 0.0); }
         case 1u: { return Item(a.x + dot(v, v), 0.0); }
-        default: { return accumulate(accumulate(accumulate(accumulate(a, v.x), v.y), v.z), v.w); }
+        case 2u: { return Item(greater_of(a.x, unless_nan(greatest(v), v)), 0.0); }
+        case 3u: { return Item(lesser_of(a.x, unless_nan(-greatest(-v), v)), 0.0); }
+        default: {
+            let m = max(a.x, greatest(v));
+            let powers = select(exp(v - m), vec4(1.0), v == vec4(m));
+            return Item(m, a.y * exp_below(a.x, m) + ((powers.x + powers.y) + (powers.z + powers.w)));
+        }
+    }
+}
+
+// What leaves an item as it is, where v counts once: 0 for sums, e^-∞ for logsumexp.
+fn neutral() -> f32 {
+    switch OP {
+        case 2u, 4u: { return -infinity(); }
+        case 3u: { return infinity(); }
+        default: { return 0.0; }
     }
 }
 

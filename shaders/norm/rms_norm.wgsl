@@ -1,50 +1,32 @@
 // out = x / √(mean(x²) + eps) · weight along each row; rstd = 1 / √(mean(x²) + eps).
-// SEGMENT lanes per row, WORKGROUP / SEGMENT rows per workgroup.
+// SEGMENT lanes per row, WORKGROUP / SEGMENT rows per workgroup, each row in registers where it fits: see lib/row.wgsl.
 
 override WORKGROUP: u32 = 256;
-override SEGMENT: u32 = 256;
-override VEC4: u32 = 0;  // 1: every row starts at a multiple of four elements
 override HAS_WEIGHT: u32 = 0;
 //!include lib/index.wgsl
-//!include lib/float.wgsl
-//!include lib/squares.wgsl
-//!include lib/reduce_segments.wgsl
+//!include lib/row.wgsl
+//!include lib/row_x.wgsl
+//!include lib/row_out.wgsl
+//!include lib/row_weight.wgsl
+//!include lib/rms_norm.wgsl
 
 struct Params { rows: u32, cols: u32, eps: f32 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> weight: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> rstd: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-alias Item = vec2<f32>;
-
-fn combine(a: Item, b: Item) -> Item { return a + b; }
-
-fn value(i: u32) -> f32 { return x[i / 4u][i % 4u]; }
+fn load(k: u32) -> Cell { return select(vec4(0.0), read_x(k), inside(k)); }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lane: Lane) {
     let index = lane_index(lane);
-    let at = index % SEGMENT;
-    let row = flat_group(group, groups) * (WORKGROUP / SEGMENT) + index / SEGMENT;
-    let cols = select(0u, params.cols, row < params.rows);
-    let first = row * params.cols;
-    var item = Item(0.0, 0.0);
-    if VEC4 == 1u {
-        for (var i = at; i < cols / 4u; i += SEGMENT) {
-            let v = x[first / 4u + i];
-            item += (squares(v.x) + squares(v.y)) + (squares(v.z) + squares(v.w));
-        }
-    } else {
-        for (var i = at; i < cols; i += SEGMENT) { item += squares(value(first + i)); }
-    }
-    let scale = inverse_root(segment_reduce(lane, item), f32(params.cols), params.eps);
-    for (var i = at; i < cols; i += SEGMENT) {
-        var y = value(first + i) * scale;
-        if HAS_WEIGHT == 1u { y *= weight[i]; }
-        out[first + i] = y;
-    }
-    if at == 0u && cols > 0u { rstd[row] = scale; }
+    let first_row = flat_group(group, groups) * (WORKGROUP / SEGMENT);
+    stage_x(first_row, index, params.rows);
+    take_row(first_row, index, params.rows, params.cols);
+    normalize(lane);
+    put_tile(first_row, index, params.rows);
+    if row_at == 0u && row_cols > 0u { rstd[first_row + index / SEGMENT] = scale; }
 }

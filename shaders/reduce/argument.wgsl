@@ -6,8 +6,8 @@ override SEGMENT: u32 = 256;
 override MINIMUM: u32 = 0;
 override HAS_CANDIDATES: u32 = 0;  // 1: only the elements with these indices take part, [outer, candidates, inner]
 //!include lib/index.wgsl
-//!include lib/float.wgsl
 //!include lib/reduce_segments.wgsl
+//!include lib/argument.wgsl
 
 // `length` elements (or candidates) along the axis, in `parts` parts of `chunk`, the last one what is left.
 struct Params { results: u32, inner: u32, reduced: u32, length: u32, parts: u32, chunk: u32 }
@@ -16,20 +16,6 @@ struct Params { results: u32, inner: u32, reduced: u32, length: u32, parts: u32,
 @group(0) @binding(1) var<storage, read> candidates: array<i32>;
 @group(0) @binding(2) var<storage, read_write> out: array<i32>;
 @group(0) @binding(3) var<uniform> params: Params;
-
-alias Item = vec2<u32>;  // (key, index): the greater key wins, then the smaller index
-
-fn combine(a: Item, b: Item) -> Item {
-    return select(b, a, a.x > b.x || (a.x == b.x && a.y < b.y));
-}
-
-// Grows with v (falls with it for MINIMUM); both zeros are equal, NaN is above all.
-fn key(v: f32) -> u32 {
-    if is_nan(v) { return 0xffffffffu; }
-    let bits = bitcast<u32>(select(v, 0.0, v == 0.0));
-    let rising = select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
-    return select(rising, ~rising, MINIMUM == 1u);
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lane: Lane) {
