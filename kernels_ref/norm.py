@@ -20,6 +20,16 @@ def softmax_backward(g, y, *, log=False, config=None):
     return y * (g - np.sum(g * y, axis=-1, keepdims=True))
 
 
+def softmax_columns(x, *, log=False):
+    """softmax over the middle axis of three."""
+    return np.swapaxes(softmax(np.swapaxes(x, 1, 2), log=log), 1, 2)
+
+
+def softmax_columns_backward(g, y, *, log=False):
+    """softmax_backward over the middle axis of three."""
+    return np.swapaxes(softmax_backward(np.swapaxes(g, 1, 2), np.swapaxes(y, 1, 2), log=log), 1, 2)
+
+
 def layer_norm(x, weight=None, bias=None, *, eps=1e-5, config=None):
     """((x - μ) / √(σ² + eps) · weight + bias, μ - x₀, 1 / √(σ² + eps)) over the last axis."""
     mean = np.mean(x, axis=-1, keepdims=True)

@@ -83,6 +83,11 @@ def variance_rows(x, *, divisor, config=None):
     return np.sum(np.square(x - np.mean(x, axis=1, keepdims=True)), axis=1) / divisor
 
 
+def variance_columns(x, *, divisor):
+    """Σ (x - μ)² / divisor over the middle axis, μ its mean: [outer, reduced, inner] → [outer, inner]."""
+    return np.sum(np.square(x - np.mean(x, axis=1, keepdims=True)), axis=1) / divisor
+
+
 def cumulative_columns(x, start=None, *, chunk=None, reverse=False):
     """Running sums down each part of the middle axis, plus the sum of the parts before: [outer, reduced, inner].
 

@@ -7,6 +7,7 @@ import pytest
 from gradcheck import check_gradient
 
 import gpucore as gc
+from gpucore.kernels import columns
 
 ops = gc.ops
 
@@ -27,6 +28,22 @@ def test_softmax(gpu, x, name, axis):
 def test_masked_softmax(gpu, rng, x, axis, shape):
     mask = rng.random(shape) < 0.6
     check_gradient(gpu, lambda t, m: ops.masked_softmax(t, m, axis=axis), x, mask)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_softmax_of_many_columns(gpu, rng, monkeypatch, name, axis):
+    """The kernels for columns, and their second derivatives, with few enough of them for finite differences."""
+    monkeypatch.setattr(columns, "ENOUGH_TILES", 1)
+    x, weight = rng.standard_normal((3, 4, 2)), rng.standard_normal((3, 4, 2))
+    check_gradient(gpu, lambda t: getattr(ops, name)(t, axis=axis), x)
+
+    def gradient_of(t, w):
+        with gc.GradientTape() as tape:
+            y = ops.sum(ops.multiply(getattr(ops, name)(t, axis=axis), w))
+        return tape.gradient(y, [t])[0]
+
+    check_gradient(gpu, gradient_of, x, weight)
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])

@@ -23,6 +23,20 @@ def test_softmax_along_any_axis(gpu, cpu, rng, axis):
         np.testing.assert_allclose(ops.log_softmax(t, axis=axis).numpy(), want, rtol=2e-6, atol=2e-6)
 
 
+@pytest.mark.parametrize(("shape", "axis"), [((520, 9, 33), 1), ((3, 20_000), 0), ((512, 5, 2, 1), 1)], ids=str)
+def test_softmax_along_an_axis_of_many_columns(gpu, cpu, rng, shape, axis):
+    x, g = (rng.standard_normal(shape) * 10).astype(np.float32), rng.standard_normal(shape, np.float32)
+    for name, known in (("softmax", special.softmax), ("log_softmax", special.log_softmax)):
+        found = []
+        for device, dtype in ((gpu, "float32"), (cpu, "float64")):
+            t = device.tensor(x, dtype)
+            with gc.GradientTape() as tape:
+                y = getattr(ops, name)(t, axis=axis)
+            np.testing.assert_allclose(y.numpy(), known(x.astype(float), axis=axis), rtol=2e-6, atol=2e-6)
+            found.append(tape.gradient(y, [t], seed=device.tensor(g, dtype))[0].numpy())
+        np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("row", "want"),
     [

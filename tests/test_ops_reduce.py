@@ -161,3 +161,12 @@ def test_kernels_refuse_what_does_not_fit(gpu):
         K.cumulative_rows(gpu.zeros((3, 5)), gpu.zeros((3, 2)), chunk=2)
     with pytest.raises(gc.errors.ShapeError, match=r"^argmax: candidates \(1, 2, 1\) do not match x \(3, 5, 1\)"):
         K.argument(gpu.zeros((3, 5, 1)), gpu.zeros((1, 2, 1), "int32"), op="argmax")
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((520, 9, 33), 1), ((3, 20_000), 0), ((5, 7000), 1), ((40, 3, 50), (0, 2)), ((70_001,), None)], ids=str
+)
+def test_var_far_from_zero_by_each_kernel(gpu, rng, shape, axis):
+    x = (rng.standard_normal(shape) + 1e4).astype(np.float32)
+    want = x.astype(np.float64).var(axis=axis)
+    np.testing.assert_allclose(gc.ops.var(gpu.tensor(x), axis=axis).numpy(), want, rtol=5e-6)

@@ -31,6 +31,14 @@ def test_softmax_is_scipys(rng):
     np.testing.assert_allclose(ref.softmax(x, log=True), special.log_softmax(x, axis=-1), rtol=1e-12)
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_softmax_of_columns(rng, log):
+    x, g = rng.standard_normal((3, 5, 4)), rng.standard_normal((3, 5, 4))
+    np.testing.assert_allclose(ref.softmax_columns(x, log=log), (special.log_softmax if log else special.softmax)(x, axis=1), rtol=1e-12)
+    numeric = difference(lambda v: ref.softmax_columns(v, log=log), x, g)
+    np.testing.assert_allclose(ref.softmax_columns_backward(g, ref.softmax_columns(x, log=log), log=log), numeric, atol=1e-8)
+
+
 def test_masked_softmax_is_softmax_of_what_is_open(rng):
     x = rng.standard_normal((4, 9))
     mask = rng.random((4, 9)) < 0.5

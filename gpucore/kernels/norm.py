@@ -244,7 +244,7 @@ def norm_backward(
     has_weight = _check_vector("norm_backward", "weight", weight, x)
     if more is not None:
         expect(more.shape == x.shape, f"norm_backward: more is {more.shape} and x {x.shape}; wants one shape")
-    flags = dict(CENTERED=int(offset is not None), HAS_WEIGHT=has_weight, HAS_MORE=int(more is not None))
+    flags: dict[str, Any] = dict(CENTERED=int(offset is not None), HAS_WEIGHT=has_weight, HAS_MORE=int(more is not None))
     return row_launch("norm_backward", x.shape, x, rows, cols, {}, tensors=2, **flags, config=config)
 
 

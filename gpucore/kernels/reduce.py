@@ -91,7 +91,7 @@ def reduce_rows(
     chunk = chunk or max(cols, 1)
     parts = max(ceil_div(cols, chunk), 1)
     centers = _check_center("reduce_rows", center, rows)
-    plan = rows_plan(x.device, "reduce_rows", rows * parts, min(cols, chunk), whole=parts == 1, config=config)
+    plan = rows_plan(x.device, "reduce_rows", rows * parts, min(cols, chunk), reduces=True, whole=parts == 1, config=config)
     return Launch(
         (rows, parts),
         groups=ceil_div(rows * parts, plan["WORKGROUP"] // plan["SEGMENT"]),
@@ -230,7 +230,7 @@ def argument_rows(x: Array, *, op: str, chunk: int | None = None, config: str | 
     expect(cols > 0, f"{op}: x {x.shape} is empty along the axis; wants one element or more")
     chunk = chunk or cols
     parts = ceil_div(cols, chunk)
-    plan = rows_plan(x.device, "argument_rows", rows * parts, min(cols, chunk), whole=parts == 1, config=config)
+    plan = rows_plan(x.device, "argument_rows", rows * parts, min(cols, chunk), reduces=True, whole=parts == 1, config=config)
     return Launch(
         Out((rows, parts), int32),
         groups=ceil_div(rows * parts, plan["WORKGROUP"] // plan["SEGMENT"]),
@@ -255,7 +255,7 @@ def variance_rows(x: Array, *, divisor: float, config: str | None = None) -> Lau
     """Σ (x - μ)² / divisor over each row, μ its mean: [rows, cols] → [rows]. A mean far from zero costs no digits."""
     rows, cols = x.shape
     expect(cols > 0, f"variance_rows: x {x.shape} has empty rows; wants one element or more")
-    return row_launch("variance_rows", (rows,), x, rows, cols, dict(divisor=divisor), config=config)
+    return row_launch("variance_rows", (rows,), x, rows, cols, dict(divisor=divisor), reduces=True, config=config)
 
 
 def _check_start(who: str, start: Array | None, wants: tuple[int, ...]) -> None:

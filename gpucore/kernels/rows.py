@@ -10,9 +10,8 @@ from ..kernel import Launch, ceil_div
 from ..tuning import Candidate, Choices
 
 WORKGROUP = 256
-MOST_PER, PREFERRED_PER = 8, 2
-"""vec4s of a row that one lane can hold in registers, and should."""
-LONG_ROW_LANES = 512
+MOST_PER = 8
+"""vec4s of a row that one lane can hold in registers."""
 STAGED_COLS = 32
 """Columns up to which rows that start anywhere go through a tile in shared memory, one lane each."""
 SOFTWARE_LANES = 8
@@ -33,9 +32,12 @@ def power_of_two(n: int) -> int:
 
 
 def rows_plan(
-    device: Device, kernel: str, rows: int, cols: int, *, tensors: int = 1, whole: bool = True, config: str | None = None
-) -> dict[str, int]:
+    device: Device, kernel: str, rows: int, cols: int, *,
+    tensors: int = 1, reduces: bool = False, whole: bool = True, config: str | None = None,
+) -> dict[str, int]:  # fmt: skip
     """The constants of lib/row.wgsl for rows of this length, of which `tensors` inputs are read.
+
+    Where it `reduces` each row to one value, lanes take more elements each: fewer of them have to be brought together.
 
     Unless they are `whole`, rows are parts of longer ones and start anywhere.
     """
@@ -43,12 +45,13 @@ def rows_plan(
     aligned = whole and cols % 4 == 0
     if layout == "lanes":
         return _lanes(cols, aligned)
-    if whole and tensors == 1 and not aligned and cols <= STAGED_COLS:
+    if whole and tensors == 1 and not reduces and not aligned and cols <= STAGED_COLS:
         return dict(WORKGROUP=64, SEGMENT=1, PER=ceil_div(cols, 4), STAGED=1, COLS=cols, TILE=64 * cols)
     quads = ceil_div(max(cols, 1), 4) if aligned else (cols + 6) // 4  # as many as a row that starts anywhere can touch
-    segment = min(WORKGROUP, power_of_two(ceil_div(quads, PREFERRED_PER)))
+    prefer, lanes, long_row = (4, 128, 256) if reduces else (2, 256, 512)
+    segment = min(lanes, power_of_two(ceil_div(quads, prefer)))
     if quads > segment * MOST_PER:
-        segment = min(LONG_ROW_LANES, 1 << (device.info.limits.get("max_workgroup_size", WORKGROUP).bit_length() - 1))
+        segment = min(long_row, 1 << (device.info.limits.get("max_workgroup_size", WORKGROUP).bit_length() - 1))
     per = ceil_div(quads, segment)
     return dict(WORKGROUP=max(segment, 128), SEGMENT=segment, PER=per if per <= MOST_PER else 0, ALIGNED=int(aligned))
 
@@ -65,10 +68,10 @@ def _lanes(cols: int, aligned: bool) -> dict[str, int]:
 
 def row_launch(
     who: str, outputs: Any, x: Array, rows: int, cols: int, params: dict[str, Any], *,
-    tensors: int = 1, config: str | None = None, **constants: int,
+    tensors: int = 1, reduces: bool = False, config: str | None = None, **constants: int,
 ) -> Launch:  # fmt: skip
     """A launch of SEGMENT lanes per row, as many rows per workgroup as fit; each row of `tensors` inputs in registers."""
-    plan = rows_plan(x.device, who, rows, cols, tensors=tensors, config=config)
+    plan = rows_plan(x.device, who, rows, cols, tensors=tensors, reduces=reduces, config=config)
     groups = ceil_div(rows, plan["WORKGROUP"] // plan["SEGMENT"])
     return Launch(outputs, groups=groups, params=dict(rows=rows, cols=cols) | params, constants=constants | plan)
 

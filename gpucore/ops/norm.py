@@ -11,9 +11,10 @@ from ..array import Array
 from ..autograd import Backward, differentiable
 from ..errors import ConfigError, ShapeError
 from ..kernels import batch_norm as B
+from ..kernels import columns as C
 from ..kernels import norm as K
 from . import elementwise, reduce, shape
-from .reduce_axes import moments, part_of, part_of_channels
+from .reduce_axes import lines, moments, part_of, part_of_channels
 from .reduce_axes import reduce as reduce_axes
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ __all__ = ["add_layer_norm", "add_rms_norm", "batch_norm1d", "layer_norm", "log_
 
 def softmax(x: Array, *, axis: int = -1) -> Tensor:
     """eˣ / Σ eˣ along an axis, never overflowing; rows that hold +inf, NaN or nothing but -inf give NaN."""
-    return _along("softmax", x, axis, _softmax)  # type: ignore[no-any-return]
+    return _softmax_along("softmax", x, axis)  # type: ignore[no-any-return]
 
 
 def log_softmax(x: Array, *, axis: int = -1) -> Tensor:
     """x - log Σ eˣ along an axis: the logarithm of softmax, exact where softmax underflows."""
-    return _along("log_softmax", x, axis, lambda rows: _softmax(rows, log=True))  # type: ignore[no-any-return]
+    return _softmax_along("log_softmax", x, axis, log=True)  # type: ignore[no-any-return]
 
 
 def masked_softmax(x: Array, mask: Array, *, axis: int = -1) -> Tensor:
@@ -55,40 +56,64 @@ def _along(who: str, x: Array, axis: int, rows: Callable[..., Any], *more: Array
     return shape.permute_dims(rows(*[shape.permute_dims(t, order) for t in (x, *more)]), order)
 
 
+def _softmax_along(who: str, x: Array, axis: int, *, log: bool = False) -> Any:
+    """Along the last axis, or another one with enough columns to keep the device busy; else the axes trade places."""
+    if x.ndim == 0:
+        raise ShapeError(f"{who}: x has no axes; wants one or more")
+    at = shape.normalize_axis(who, axis, x.ndim)
+    outer, length, inner = lines(x, at)
+    if inner == 1 or (length and C.many_columns(outer, inner)):
+        return _softmax(x, log=log, lines=(outer, length, inner))
+    return _along(who, x, at, lambda rows: _softmax(rows, log=log, lines=lines(rows, rows.ndim - 1)))
+
+
 @differentiable
-def _softmax(x: Any, *, log: bool = False) -> tuple[Any, Backward]:
-    y = K.softmax(x, None, log=log)
-    return y, lambda g: (lambda: _softmax_backward(g, y, log=log),)
+def _softmax(x: Any, *, log: bool, lines: tuple[int, int, int]) -> tuple[Any, Backward]:
+    """Softmax along the middle axis of x seen as these three."""
+    if lines[2] == 1:
+        y = K.softmax(x.view(lines[:2]), None, log=log).view(x.shape)
+    else:
+        y = C.softmax_columns(x.view(lines), log=log).view(x.shape)
+    return y, lambda g: (lambda: _softmax_backward(g, y, log=log, lines=lines),)
 
 
 @differentiable
 def _masked_softmax(x: Any, mask: Any) -> tuple[Any, Backward]:
     y = K.softmax(x, mask)
-    return y, lambda g: (lambda: _softmax_backward(g, y), None)  # y is 0 where masked, and so is the gradient
+    return y, lambda g: (lambda: _softmax_backward(g, y, lines=lines(y, y.ndim - 1)), None)  # y is 0 where masked, so is the gradient
 
 
 @differentiable
-def _softmax_backward(g: Any, y: Any, *, log: bool = False) -> tuple[Any, Backward]:
+def _softmax_backward(g: Any, y: Any, *, log: bool = False, lines: tuple[int, int, int]) -> tuple[Any, Backward]:
     """y · (g - Σ g·y), or g - e^y · Σ g: how a gradient passes a softmax; bilinear in g, so it can be differentiated again."""
 
+    def sums(t: Any) -> Any:
+        """Σ t along the axis, in a shape that broadcasts to t seen as three axes."""
+        return reduce.sum(shape.reshape(t, lines), axis=1, keepdims=True)
+
+    def times(t: Any, per_line: Any) -> Any:
+        return shape.reshape(elementwise.multiply(shape.reshape(t, lines), per_line), y.shape)
+
     def from_softmax(v: Any) -> Any:
-        through = elementwise.subtract(g, reduce.sum(elementwise.multiply(g, y), axis=-1, keepdims=True))
-        weight = reduce.sum(elementwise.multiply(v, y), axis=-1, keepdims=True)
-        return elementwise.subtract(elementwise.multiply(v, through), elementwise.multiply(g, weight))
+        through = elementwise.subtract(shape.reshape(g, lines), sums(elementwise.multiply(g, y)))
+        first = elementwise.multiply(v, shape.reshape(through, y.shape))
+        return elementwise.subtract(first, times(g, sums(elementwise.multiply(v, y))))
 
     def log_to_g(v: Any) -> Any:
-        return elementwise.subtract(v, reduce.sum(elementwise.multiply(v, elementwise.exp(y)), axis=-1, keepdims=True))
+        total = sums(elementwise.multiply(v, elementwise.exp(y)))
+        return shape.reshape(elementwise.subtract(shape.reshape(v, lines), total), y.shape)
 
     def log_to_y(v: Any) -> Any:
-        total = reduce.sum(g, axis=-1, keepdims=True)
-        return elementwise.negative(elementwise.multiply(elementwise.multiply(v, elementwise.exp(y)), total))
+        return elementwise.negative(times(elementwise.multiply(v, elementwise.exp(y)), sums(g)))
 
     def backward(v: Any) -> tuple[Any, Any]:
         if log:
             return lambda: log_to_g(v), lambda: log_to_y(v)
-        return lambda: _softmax_backward(v, y), lambda: from_softmax(v)
+        return lambda: _softmax_backward(v, y, lines=lines), lambda: from_softmax(v)
 
-    return K.softmax_backward(g, y, log=log), backward
+    if lines[2] == 1:
+        return K.softmax_backward(g.view(lines[:2]), y.view(lines[:2]), log=log).view(y.shape), backward
+    return C.softmax_columns_backward(g.view(lines), y.view(lines), log=log).view(y.shape), backward
 
 
 def _checked(who: str, eps: float) -> float:

@@ -14,6 +14,7 @@ from ..errors import ShapeError
 from ..kernel import ceil_div
 from ..kernels import batch_norm as B
 from ..kernels import reduce as K
+from ..kernels.columns import many_columns, variance_columns
 from . import elementwise
 
 Axis = int | Sequence[int] | None
@@ -132,6 +133,10 @@ def squared_deviation(x: Array, axes: Sequence[int], divisor: float) -> Array:
     """Σ (x - mean)² over divisor, flat, in one pass over memory where the axes allow it."""
     groups = groups_of(x, axes)
     kinds, lengths = [reduced for _, reduced in groups], [n for n, _ in groups]
+    if 0 not in x.shape and kinds in ([False, True, False], [True, False]):
+        outer, length, inner = lengths if len(lengths) == 3 else (1, *lengths)
+        if many_columns(outer, inner):
+            return variance_columns(x.view((outer, length, inner)), divisor=divisor)  # type: ignore[no-any-return]
     if 0 in x.shape or kinds not in ([True], [False, True], [True, False], [True, False, True]):
         return _deviation_in_passes(x, axes, divisor)
     if kinds[0] is False or kinds == [True]:
@@ -171,14 +176,14 @@ def part_of_channels(x: Array) -> int | None:
     return part_of(channels, count, 1) if length > 1 else part_of(1, count, channels)
 
 
-def _lines(x: Array, axis: int) -> tuple[int, int, int]:
+def lines(x: Array, axis: int) -> tuple[int, int, int]:
     """x as [outer, length, inner] around one axis."""
     return prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
 
 
 def running_sums(x: Array, axis: int, *, reverse: bool) -> Array:
     """Running sums along one axis; a long one is scanned in parts that start at the running sums of the parts' totals."""
-    outer, length, inner = _lines(x, axis)
+    outer, length, inner = lines(x, axis)
     rows = inner == 1 and length >= SHORT_ROW
     kernel, view = (K.cumulative_rows, (outer, length)) if rows else (K.cumulative_columns, (outer, length, inner))
     flat = x.view(view)
@@ -192,10 +197,10 @@ def running_sums(x: Array, axis: int, *, reverse: bool) -> Array:
 
 def arguments(x: Array, axis: int, op: str) -> Array:
     """The indices of the first extremes along one axis, flat; a long axis in two steps."""
-    outer, length, inner = lines = _lines(x, axis)
-    flat = x.view(lines)
+    outer, length, inner = lines(x, axis)
+    flat = x.view((outer, length, inner))
     if inner == 1:
-        part = part_of(*lines) if outer else None
+        part = part_of(outer, length, inner) if outer else None
         best = K.argument_rows(x.view((outer, length)), op=op, chunk=part)
     else:
         parts = min(ceil_div(ENOUGH_LANES, outer * inner), length // SHORTEST_PART) if outer * inner else 1
