@@ -38,7 +38,6 @@ def rows_plan(
     """The constants of lib/row.wgsl for rows of this length, of which `tensors` inputs are read.
 
     Where it `reduces` each row to one value, lanes take more elements each: fewer of them have to be brought together.
-
     Unless they are `whole`, rows are parts of longer ones and start anywhere.
     """
     layout = LAYOUTS.pick(device, config, (kernel, rows, cols), "lanes" if device.kind == "software" else "registers")

@@ -195,6 +195,14 @@ def running_sums(x: Array, axis: int, *, reverse: bool) -> Array:
     return kernel(flat, start, chunk=part, reverse=reverse).view(x.shape)  # type: ignore[no-any-return]
 
 
+def _column_part(x: Array, outer: int, length: int, inner: int) -> int | None:
+    """Elements per part where a lane looks through a column: as many parts as fill a large device with lanes."""
+    if x.device.kind == "software":
+        return part_of(outer, length, inner)
+    parts = min(ceil_div(ENOUGH_LANES, outer * inner), length // SHORTEST_PART)
+    return ceil_div(length, parts) if parts > 1 else None
+
+
 def arguments(x: Array, axis: int, op: str) -> Array:
     """The indices of the first extremes along one axis, flat; a long axis in two steps."""
     outer, length, inner = lines(x, axis)
@@ -203,7 +211,6 @@ def arguments(x: Array, axis: int, op: str) -> Array:
         part = part_of(outer, length, inner) if outer else None
         best = K.argument_rows(x.view((outer, length)), op=op, chunk=part)
     else:
-        parts = min(ceil_div(ENOUGH_LANES, outer * inner), length // SHORTEST_PART) if outer * inner else 1
-        part = ceil_div(length, parts) if parts > 1 else None
+        part = _column_part(x, outer, length, inner) if outer * inner else None
         best = K.argument(flat, op=op, chunk=part)
     return best if part is None else K.argument(flat, best.view((outer, best.size // (outer * inner), inner)), op=op)  # type: ignore[no-any-return]
