@@ -1,5 +1,5 @@
 """Every kernel, declared once; importing the package imports the families."""
 
-from . import attention, conv, elementwise, linalg, loss, norm, optim, random, reduce, shape, spline
+from . import attention, conv, conv_tiled, elementwise, linalg, loss, norm, optim, random, reduce, shape, spline
 
-__all__ = ["attention", "conv", "elementwise", "linalg", "loss", "norm", "optim", "random", "reduce", "shape", "spline"]
+__all__ = ["attention", "conv", "conv_tiled", "elementwise", "linalg", "loss", "norm", "optim", "random", "reduce", "shape", "spline"]
