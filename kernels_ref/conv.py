@@ -46,8 +46,16 @@ def conv2d(x, weight, bias=None, *, stride, padding, dilation, activation, trans
     return np.maximum(out, 0) if activation == "relu" else out
 
 
-def conv2d_tiled(x, weight, bias=None, *, stride, padding, dilation, activation, flip=False, config=None):
-    """conv2d with the weight stored [in, kh, kw, out]; flip turns its taps around."""
+def conv2d_tiled(x, weight, bias=None, *, stride, padding, dilation, activation, flip=False, up=(1, 1), size=None, config=None):
+    """conv2d with the weight stored [in, kh, kw, out]; flip turns its taps around.
+
+    up: zeros come between the image's elements and behind them, so that the result has `size`.
+    """
+    if up != (1, 1):
+        kernel = weight.shape[1:3]
+        spread = np.zeros((*x.shape[:2], *(n - 2 * p + k - 1 for n, p, k in zip(size, padding, kernel, strict=True))), x.dtype)
+        spread[:, :, : (x.shape[2] - 1) * up[0] + 1 : up[0], : (x.shape[3] - 1) * up[1] + 1 : up[1]] = x
+        x = spread
     turned = weight[:, ::-1, ::-1] if flip else weight
     return conv2d(x, np.moveaxis(turned, 3, 0), bias, stride=stride, padding=padding, dilation=dilation, activation=activation)
 

@@ -113,7 +113,8 @@ def test_first_layer_gets_no_gradient_to_the_images(gpu):
     assert found.calls == 1, "only the second convolution hands a gradient on"
 
 
-def test_tiled_convolution_equals_the_direct_one(gpu, rng, monkeypatch):
+@pytest.mark.parametrize("options", [dict(padding=1, dilation=(1, 2)), dict(stride=2, padding=(1, 0)), dict(stride=(1, 3), dilation=2)])
+def test_tiled_convolution_equals_the_direct_one(gpu, rng, monkeypatch, options):
     """What hardware runs for many channels, here on any adapter."""
     from gpucore.ops import conv
 
@@ -123,7 +124,7 @@ def test_tiled_convolution_equals_the_direct_one(gpu, rng, monkeypatch):
         monkeypatch.setattr(conv, "_in_tiles", lambda *a, tiles=tiles: tiles)
         x, w, b = (gpu.tensor(a) for a in arrays)
         with gc.GradientTape() as tape:
-            y = ops.conv2d(x, w, b, padding=1, dilation=(1, 2), activation="relu")
+            y = ops.conv2d(x, w, b, activation="relu", **options)
         found.append([t.numpy() for t in (y, *tape.gradient(y, [x, w, b], seed=gpu.ones(y.shape)))])
     for direct, tiled in zip(*found, strict=True):
         assert np.allclose(direct, tiled, rtol=1e-5, atol=1e-5)

@@ -125,11 +125,12 @@ def _blocking(
     """
     software = device.kind in ("software", "cpu")
     if blocks is None:
-        blocks = 2 if outputs > 4 and (software or quads * ceil_div(outputs, 8) >= ENOUGH_QUADS) else 1
+        enough = ENOUGH_QUADS if channels >= 8 else ENOUGH_QUADS // 4
+        blocks = 2 if outputs > 4 and (software or quads * ceil_div(outputs, 8) >= enough) else 1
     shared = (not software if shared is None else shared) and prod(kernel_size) * blocks <= SHARED_QUADS
     if split is None:
         split = 1
-        while split < 4 and 2 * split <= channels and 2 * split * quads * ceil_div(outputs, 4) <= ENOUGH_QUADS:
+        while split < 4 and 2 * split <= channels and split * quads * ceil_div(outputs, 4) <= ENOUGH_QUADS:
             split *= 2
     if not shared or blocks > 1:
         split = 1
@@ -138,7 +139,8 @@ def _blocking(
     if 16 * (slab + (split - 1) * 4 * LANES) > device.info.limits.get("max_workgroup_memory", 1 << 15):
         split = 1
     parts = max(1, (split - 1) * 4 * LANES)
-    return dict(BLOCKS=blocks, SHARED=shared, SLAB=slab, SPLIT=split, PARTS=parts, EAGER=not software, WORKGROUP=LANES * split)
+    spread = blocks == 2 and not shared and device.features.subgroups and device.subgroup_size >= 8
+    return dict(BLOCKS=blocks, SHARED=shared, SLAB=slab, SPLIT=split, PARTS=parts, SPREAD=spread, WORKGROUP=LANES * split)
 
 
 def _gradient_flops(g: Any, weight: Any, **options: Any) -> float:

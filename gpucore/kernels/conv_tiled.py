@@ -10,7 +10,7 @@ import numpy as np
 from kernels_ref import conv as ref
 
 from ..array import Array
-from ..errors import ShapeError
+from ..errors import ConfigError, ShapeError
 from ..kernel import Launch, ceil_div, expect, kernel
 from ..tuning import Candidate, Choices
 from .conv import PLAIN, activates, launch_params, weight_flops
@@ -43,6 +43,8 @@ def _usual_tile(outputs: int, places: int) -> str:
 
 
 def _flops(x: Any, weight: Any, *rest: Any, stride: Pair, padding: Pair, dilation: Pair, **options: Any) -> float:
+    if options.get("up", (1, 1)) != (1, 1):
+        return float(2 * x.size * prod(weight.shape[1:]))
     out = out_size("conv2d_tiled", x.shape[2:], weight.shape[1:3], stride, padding, dilation)
     return float(2 * x.shape[0] * prod(out) * prod(weight.shape))
 
@@ -60,7 +62,8 @@ def _specials(rng: np.random.Generator) -> np.ndarray:
 @kernel(
     "conv/conv2d_tiled", ref=ref.conv2d_tiled, flops=_flops, atol=1e-5, choices=TILES,
     bench=[dict(x=(16, 64, 112, 112), weight=(64, 3, 3, 64), bias=(64,), activation="none", **_PADDED),
-           dict(x=(32, 64, 56, 56), weight=(64, 3, 3, 64), bias=(64,), activation="none", **_PADDED)],
+           dict(x=(32, 64, 56, 56), weight=(64, 3, 3, 64), bias=(64,), activation="none", **_PADDED),
+           dict(x=(32, 128, 28, 28), weight=(128, 3, 3, 64), activation="none", flip=True, up=(2, 2), size=(56, 56), **_PADDED)],
     cases=[
         dict(x=(1, 1, 1, 1), weight=(1, 1, 1, 1), activation="none", **PLAIN),
         dict(x=(2, 3, 7, 11), weight=(3, 3, 2, 5), bias=(5,), activation="none", flip=True, **_ODD),
@@ -69,6 +72,10 @@ def _specials(rng: np.random.Generator) -> np.ndarray:
             dict(x=(3, 5, 8, 9), weight=(5, 2, 3, 131), activation="none", flip=True, **PLAIN),
         ]),
         dict(x=(1, 16, 23, 31), weight=(16, 3, 3, 12), activation="none", stride=(2, 2), padding=(1, 1), dilation=(1, 1)),
+        *[dict(x=(2, channels, 5, 6), weight=(channels, *kernel, 9), bias=(9,), activation="none", flip=flip, up=up, size=size,
+               stride=(1, 1), padding=padding, dilation=(1, 1)) for channels, kernel, flip, up, size, padding in (
+            (8, (3, 3), True, (2, 2), (10, 12), (1, 1)), (5, (4, 2), False, (3, 2), (14, 13), (2, 0)),
+            (16, (1, 2), True, (2, 3), (10, 17), (0, 0)), (3, (7, 7), True, (2, 2), (9, 11), (3, 3)))],
         dict(x=_specials, weight=(8, 3, 3, 8), bias=(8,), activation="relu", **_PADDED, id="specials"),
         dict(x=(0, 3, 5, 5), weight=(3, 3, 3, 2), bias=(2,), activation="none", **PLAIN),
         dict(x=(65536 * 64 + 1, 1, 1, 1), weight=(1, 1, 1, 1), activation="none", config="64x64", large=True, **PLAIN),
@@ -76,9 +83,14 @@ def _specials(rng: np.random.Generator) -> np.ndarray:
 )  # fmt: skip
 def conv2d_tiled(
     x: Array, weight: Array, bias: Array | None = None, *,
-    stride: Pair, padding: Pair, dilation: Pair, activation: str, flip: bool = False, config: str | None = None,
+    stride: Pair, padding: Pair, dilation: Pair, activation: str, flip: bool = False, up: Pair = (1, 1), size: Pair | None = None,
+    config: str | None = None,
 ) -> Launch:  # fmt: skip
-    """conv2d with the weight stored [in, kh, kw, out]; flip runs its taps backwards, as the gradient to the image wants."""
+    """conv2d with the weight stored [in, kh, kw, out]; flip runs its taps backwards, as the gradient to the image wants.
+
+    up: the image has up - 1 zeros between its elements, and as many behind them as give a result of `size`: the gradient
+    to the image of a convolution with that stride. It goes with a stride and a dilation of 1.
+    """
     rank4("conv2d_tiled", x=x, weight=weight)
     batch, channels, *_ = x.shape
     image, kernel_size, outputs = (x.shape[2], x.shape[3]), (weight.shape[1], weight.shape[2]), weight.shape[3]
@@ -87,16 +99,31 @@ def conv2d_tiled(
     expect(channels > 0 and outputs > 0, f"conv2d_tiled: x {x.shape} and weight {weight.shape}; wants at least one channel on each side")
     if bias is not None and bias.shape != (outputs,):
         raise ShapeError(f"conv2d_tiled: bias has shape {bias.shape}; wants {(outputs,)}, one per output channel")
-    out = out_size("conv2d_tiled", image, kernel_size, stride, padding, dilation)
+    spread = _spread("conv2d_tiled", image, kernel_size, stride, padding, dilation, up, size)
+    out = out_size("conv2d_tiled", spread, kernel_size, stride, padding, dilation)
     places = batch * prod(out)
     chosen = TILES.pick(x.device, config, (outputs, channels, *kernel_size, places), _usual_tile(outputs, places))
     constants = dict(TILES[chosen].constants) | dict(
-        KERNEL_H=kernel_size[0], KERNEL_W=kernel_size[1], DEEP=channels % 8 == 0, FLIP=flip, VECTOR_W=outputs % 4 == 0,
-        VECTOR_OUT=prod(out) % 4 == 0, HAS_BIAS=bias is not None, RELU=activates("conv2d_tiled", activation),
+        KERNEL_H=kernel_size[0], KERNEL_W=kernel_size[1], DEEP=channels % 8 == 0, FLIP=flip, UP_H=up[0], UP_W=up[1],
+        VECTOR_W=outputs % 4 == 0, VECTOR_OUT=prod(out) % 4 == 0 and up == (1, 1), HAS_BIAS=bias is not None,
+        RELU=activates("conv2d_tiled", activation),
     )  # fmt: skip
     params = launch_params(image, kernel_size, out, stride, padding, dilation) | dict(batch=batch, channels=channels, outputs=outputs)
-    groups = ceil_div(outputs, constants["ROWS"]) * ceil_div(places, constants["COLS"])
+    in_phase = batch * ceil_div(out[0], up[0]) * ceil_div(out[1], up[1])
+    groups = prod(up) * ceil_div(outputs, constants["ROWS"]) * ceil_div(in_phase, constants["COLS"])
     return Launch((batch, outputs, *out), groups=groups, params=params, constants=constants)
+
+
+def _spread(who: str, image: Pair, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, up: Pair, size: Pair | None) -> Pair:
+    """The image's size with the zeros in."""
+    if up == (1, 1):
+        return image
+    if stride != (1, 1) or dilation != (1, 1) or size is None:
+        raise ConfigError(f"{who}: up {up} wants a size, and a stride and a dilation of 1; got {size}, {stride} and {dilation}")
+    found = tuple(n - 2 * p + k - 1 for n, p, k in zip(size, padding, kernel_size, strict=True))
+    least = tuple((n - 1) * u + 1 for n, u in zip(image, up, strict=True))
+    expect(found[0] >= least[0] and found[1] >= least[1], f"{who}: size {size} is too small for an image of {image} spread by {up}")
+    return found[0], found[1]
 
 
 @kernel(

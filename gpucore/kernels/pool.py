@@ -27,31 +27,28 @@ def pool_size(who: str, image: Pair, kernel_size: Pair, stride: Pair, padding: P
 
 
 def _pooling(image: Pair, kernel_size: Pair, out: Pair, stride: Pair, padding: Pair, planes: int) -> tuple[dict[str, int], dict[str, Any]]:
-    """(parameters, constants). FOUR: an invocation does four windows of 2×2 that tile rows, by vectors."""
-    tiles = kernel_size == stride and padding == (0, 0) and image[1] == kernel_size[1] * out[1]
+    """The parameters and constants that all pooling kernels share."""
     params = {k: v for k, v in geometry(image, kernel_size, out, stride, padding).items() if not k.startswith(("kernel", "stride"))}
-    constants = dict(
-        KERNEL_H=kernel_size[0], KERNEL_W=kernel_size[1], STRIDE_H=stride[0], STRIDE_W=stride[1],
-        FOUR=tiles and kernel_size == (2, 2) and out[1] % 4 == 0,
-    )  # fmt: skip
+    constants = dict(KERNEL_H=kernel_size[0], KERNEL_W=kernel_size[1], STRIDE_H=stride[0], STRIDE_W=stride[1])
     return params | dict(planes=planes), constants
 
 
 def _pool_launch(outputs: Any, image: Pair, kernel_size: Pair, out: Pair, stride: Pair, padding: Pair, planes: int, **more: Any) -> Launch:
-    """A launch over the windows of `planes` images."""
+    """A launch over the windows of `planes` images. FOUR: windows of 2×2 tile rows, and an invocation does four by vectors."""
     params, constants = _pooling(image, kernel_size, out, stride, padding, planes)
-    groups = ceil_div(planes * prod(out), WIDE * (4 if constants["FOUR"] else 1))
-    return Launch(outputs, groups=groups, params=params, constants=constants | more)
+    four = kernel_size == stride == (2, 2) and padding == (0, 0) and out[1] % 4 == 0 and image[1] == 2 * out[1]
+    groups = ceil_div(planes * prod(out), WIDE * (4 if four else 1))
+    return Launch(outputs, groups=groups, params=params, constants=constants | dict(FOUR=four, **more))
 
 
 def _gradient_launch(shape: tuple[int, ...], kernel_size: Pair, out: Pair, stride: Pair, padding: Pair, **more: Any) -> Launch:
-    """A launch over the elements of the images, or over the windows where these tile them."""
+    """A launch over the elements of the images, or over the windows where these tile them. TWO: two windows of 2×2 by vectors."""
     planes, image = prod(shape[:2]), (shape[2], shape[3])
     params, constants = _pooling(image, kernel_size, out, stride, padding, planes)
     tiles = kernel_size == stride and image == (kernel_size[0] * out[0], kernel_size[1] * out[1])
-    constants |= dict(TILES=tiles, FOUR=tiles and constants["FOUR"], **more)
-    count = planes * prod(out) // (4 if constants["FOUR"] else 1) if tiles else prod(shape)
-    return Launch(shape, groups=ceil_div(count, WIDE), params=params, constants=constants)
+    two = tiles and kernel_size == (2, 2) and out[1] % 2 == 0
+    count = planes * prod(out) // (2 if two else 1) if tiles else prod(shape)
+    return Launch(shape, groups=ceil_div(count, WIDE), params=params, constants=constants | dict(TILES=tiles, TWO=two, **more))
 
 
 _CASES: list[dict[str, Any]] = [

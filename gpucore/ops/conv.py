@@ -122,14 +122,16 @@ def _conv2d_input_gradient(g: Any, weight: Any, *, size: Pair, **options: Pair) 
 
 
 def _run_input_gradient(g: Array, weight: Array, size: Pair, *, stride: Pair, padding: Pair, dilation: Pair) -> Any:
-    """Without a stride it is a convolution of g with the taps run backwards, so padded that the size comes out."""
+    """It is a convolution of g, spread by the stride, with the taps run backwards, so padded that the size comes out."""
     kernel_size = (weight.shape[2], weight.shape[3])
     around = tuple(d * (k - 1) - p for k, p, d in zip(kernel_size, padding, dilation, strict=True))
-    if stride != (1, 1) or min(around) < 0:
+    tiles = _in_tiles(g, weight.shape[1], g.shape[0] * prod(size))
+    if min(around) < 0 or (stride != (1, 1) and not (tiles and dilation == (1, 1))):
         return K.conv2d_input_gradient(g, weight, size=size, stride=stride, padding=padding, dilation=dilation)
     options: dict[str, Any] = dict(stride=(1, 1), padding=around, dilation=dilation, activation="none")
-    if _in_tiles(g, weight.shape[1], g.shape[0] * prod(size)):
-        return T.conv2d_tiled(g, shape.permute_dims(weight, (0, 2, 3, 1)), flip=True, **options)
+    if tiles:
+        spread = dict(up=stride, size=size) if stride != (1, 1) else {}
+        return T.conv2d_tiled(g, shape.permute_dims(weight, (0, 2, 3, 1)), flip=True, **options, **spread)
     return K.conv2d(g, weight, transposed=True, **options)
 
 

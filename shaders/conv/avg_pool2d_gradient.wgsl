@@ -7,7 +7,7 @@ override KERNEL_W: u32 = 2;
 override STRIDE_H: u32 = 2;
 override STRIDE_W: u32 = 2;
 override TILES: bool = false; // the windows tile the image: each writes its own elements
-override FOUR: bool = false;  // such windows of 2×2, in rows of a multiple of 8 elements: an invocation does four side by side
+override TWO: bool = false;   // such windows of 2×2, in rows of a multiple of 4 elements: an invocation does two side by side
 //!include lib/index.wgsl
 
 struct Params { planes: u32, height: u32, width: u32, out_h: u32, out_w: u32, pad_h: u32, pad_w: u32 }
@@ -32,16 +32,14 @@ fn one_window(i: u32) {
     }
 }
 
-fn four_windows(i: u32) {
-    let row = i * 4u / params.out_w;  // of all planes
-    let at = row % params.out_h * 2u * params.width + i * 4u % params.out_w * 2u;
+// Two windows: neighbours write neighbouring vectors of the image.
+fn two_windows(i: u32) {
+    let row = i * 2u / params.out_w;  // of all planes
+    let at = row % params.out_h * 2u * params.width + i * 2u % params.out_w * 2u;
     let upper = (row / params.out_h * params.height * params.width + at) / 4u;
-    let lower = upper + params.width / 4u;
-    let four = g[i] / 4.0;
-    out[upper] = four.xxyy;
-    out[upper + 1u] = four.zzww;
-    out[lower] = four.xxyy;
-    out[lower + 1u] = four.zzww;
+    let two = select(g[i / 2u].xy, g[i / 2u].zw, i % 2u == 1u) / 4.0;
+    out[upper] = two.xxyy;
+    out[upper + params.width / 4u] = two.xxyy;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -50,8 +48,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let i = flat_group(group, groups) * WORKGROUP + lane;
     let size = params.height * params.width;
     let windows = params.planes * params.out_h * params.out_w;
-    if FOUR {
-        if i < windows / 4u { four_windows(i); }
+    if TWO {
+        if i < windows / 2u { two_windows(i); }
         return;
     }
     if TILES {

@@ -10,13 +10,13 @@ override KERNEL_W: u32 = 3;
 override SLIDE: bool = false;      // stride_w and dilation_w are 1: each tap needs one new element of the image
 override TRANSPOSED: bool = false; // the weight is stored [c,o,u,v] and its taps run backwards
 override SHARED: bool = false;     // the workgroup's weights in shared memory
-override EAGER: bool = false;      // hardware hides the time of reads that overlap; a software driver pays for each
 override SLAB: u32 = 1;            // vec4s of weights in shared memory: channels of a slab · TAPS · BLOCKS
 override VECTOR_OUT: bool = false; // out_w is a multiple of 4
 override HAS_BIAS: bool = false;
 override RELU: bool = false;
 //!include lib/index.wgsl
 //!include lib/float.wgsl
+//!include lib/eight_weights.wgsl
 
 struct Params {
     batch: u32, channels: u32, height: u32, width: u32,
@@ -63,14 +63,8 @@ fn fill_slab(lane: u32, first: u32, first_output: u32) {
     }
 }
 
-// A row of the image: where it starts, and how many elements it has; none outside the image.
-struct Row { start: u32, width: u32 }
-
-// 0 outside. EAGER reads all the same, so that the reads of many taps overlap.
-fn pixel(row: Row, column: i32) -> f32 {
-    let inside = u32(column) < row.width;
-    if EAGER { return select(0.0, x[row.start + select(0u, u32(column), inside)], inside); }
-    if inside { return x[row.start + u32(column)]; }
+fn pixel(row: u32, column: i32) -> f32 {
+    if u32(column) < params.width { return x[row + u32(column)]; }
     return 0.0;
 }
 
@@ -80,16 +74,17 @@ fn outer(a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> { return mat4x4<f32>(a.x * b
 fn add_channel(c: u32, at: u32, first_output: u32) {
     for (var u = 0u; u < KERNEL_H; u++) {
         let y = u32(top + i32(u * params.dilation_h));
-        if !EAGER && y >= params.height { continue; }
-        let start = image + (c * params.height + min(y, params.height - 1u)) * params.width;
-        let row = Row(start, select(0u, params.width, y < params.height));
+        if !SPREAD && y >= params.height { continue; }
+        // With SPREAD all lanes go on together; far to the left of the image they see zeros.
+        let row = image + (c * params.height + min(y, params.height - 1u)) * params.width;
+        let first = select(left, -0x40000000, y >= params.height);
         var seen = vec4<f32>();
-        if SLIDE { seen = vec4<f32>(0.0, pixel(row, left), pixel(row, left + 1), pixel(row, left + 2)); }
+        if SLIDE { seen = vec4<f32>(0.0, pixel(row, first), pixel(row, first + 1), pixel(row, first + 2)); }
         for (var v = 0u; v < KERNEL_W; v++) {
             if SLIDE {
-                seen = vec4<f32>(seen.yzw, pixel(row, left + i32(v + 3u)));
+                seen = vec4<f32>(seen.yzw, pixel(row, first + i32(v + 3u)));
             } else {
-                let column = left + i32(v * params.dilation_w);
+                let column = first + i32(v * params.dilation_w);
                 let stride = i32(params.stride_w);
                 seen = vec4<f32>(pixel(row, column), pixel(row, column + stride), pixel(row, column + 2 * stride), pixel(row, column + 3 * stride));
             }
@@ -97,9 +92,12 @@ fn add_channel(c: u32, at: u32, first_output: u32) {
             if SHARED {
                 low += outer(slab[at + tap * BLOCKS], seen);
                 if BLOCKS == 2u { high += outer(slab[at + tap * BLOCKS + 1u], seen); }
+            } else if BLOCKS == 2u {
+                let w = eight_weights(first_output, c, tap);
+                low += outer(w[0], seen);
+                high += outer(w[1], seen);
             } else {
                 low += outer(four_weights(first_output, c, tap), seen);
-                if BLOCKS == 2u { high += outer(four_weights(first_output + 4u, c, tap), seen); }
             }
         }
     }
@@ -159,7 +157,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let y = quad / quads % params.out_h;
     let column = quad % quads * 4u;
     let exists = sample < params.batch;
-    if !SHARED && !exists { return; }
+    if !SHARED && !SPREAD && !exists { return; }
+    if SPREAD { take_lane(); }
     image = min(sample, params.batch - 1u) * params.channels * params.height * params.width;
     top = i32(y * params.stride_h) - i32(params.pad_h);
     left = i32(column * params.stride_w) - i32(params.pad_w);

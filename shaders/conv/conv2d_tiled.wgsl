@@ -9,6 +9,8 @@ override KERNEL_H: u32 = 3;
 override KERNEL_W: u32 = 3;
 override DEEP: bool = false;        // channels is a multiple of 8: a slice is eight channels under one tap
 override FLIP: bool = false;        // the taps run backwards: weight[c, KERNEL_H − 1 − u, KERNEL_W − 1 − v, o]
+override UP_H: u32 = 1;             // above 1: the image has UP − 1 zeros between its elements. The places then are taken by
+override UP_W: u32 = 1;             // phases, those that see the same taps together, and no zero is multiplied
 override VECTOR_W: bool = false;    // outputs is a multiple of 4
 override VECTOR_OUT: bool = false;  // the places of an image are a multiple of 4
 override HAS_BIAS: bool = false;
@@ -49,21 +51,58 @@ var<private> image: u32;
 var<private> top: i32;
 var<private> left: i32;
 
-fn take_window(position: u32) {
-    let places = params.out_h * params.out_w;
-    let sample = position / places;
-    let place = position % places;
-    image = sample * params.channels * params.height * params.width;
-    // Every row of a window beyond the last image is far outside, so it reads zeros only.
-    top = select(-0x40000000, i32(place / params.out_w * params.stride_h) - i32(params.pad_h), sample < params.batch);
-    left = i32(place % params.out_w * params.stride_w) - i32(params.pad_w);
+// The phase of this workgroup, and the taps that it sees: from `first_tap` on, each UP-th, so many along each axis.
+var<private> phase: vec2<u32>;
+var<private> first_tap: vec2<u32>;
+var<private> seen_taps: vec2<u32>;
+
+fn has_phases() -> bool { return UP_H * UP_W > 1u; }
+
+fn take_phase(number: u32) {
+    let up = vec2<u32>(UP_H, UP_W);
+    let kernel = vec2<u32>(KERNEL_H, KERNEL_W);
+    phase = vec2<u32>(number / UP_W, number % UP_W);
+    first_tap = (vec2<u32>(params.pad_h, params.pad_w) + up - phase) % up;
+    seen_taps = (max(kernel, first_tap) - first_tap + up - 1u) / up;
 }
 
-// The image under channel · TAPS + tap; 0 in the padding and beyond the last channel.
+fn taps_across() -> u32 {
+    if has_phases() { return seen_taps.y; }
+    return KERNEL_W;
+}
+
+fn taps() -> u32 {
+    if has_phases() { return seen_taps.x * seen_taps.y; }
+    return TAPS;
+}
+
+// The places of one phase along each axis.
+fn grid() -> vec2<u32> {
+    let up = vec2<u32>(UP_H, UP_W);
+    return (vec2<u32>(params.out_h, params.out_w) + up - 1u) / up;
+}
+
+fn take_window(position: u32) {
+    let places = grid();
+    let sample = position / (places.x * places.y);
+    let y = position / places.y % places.x;
+    let x = position % places.y;
+    var corner = vec2<i32>(vec2<u32>(y * params.stride_h, x * params.stride_w)) - vec2<i32>(vec2<u32>(params.pad_h, params.pad_w));
+    if has_phases() {
+        corner = vec2<i32>(vec2<u32>(y * UP_H, x * UP_W) + phase + first_tap) - vec2<i32>(vec2<u32>(params.pad_h, params.pad_w));
+        corner /= vec2<i32>(vec2<u32>(UP_H, UP_W));  // exact
+    }
+    image = sample * params.channels * params.height * params.width;
+    // Every row of a window beyond the last image is far outside, so it reads zeros only.
+    top = select(-0x40000000, corner.x, sample < params.batch);
+    left = corner.y;
+}
+
+// The image under inner index k, channel · taps + tap; 0 in the padding and beyond the last channel.
 fn pixel(k: u32) -> f32 {
-    let c = k / TAPS;
-    let row = top + i32(k % TAPS / KERNEL_W * params.dilation_h);
-    let column = left + i32(k % KERNEL_W * params.dilation_w);
+    let c = k / taps();
+    let row = top + i32(k % taps() / taps_across() * params.dilation_h);
+    let column = left + i32(k % taps() % taps_across() * params.dilation_w);
     if c < params.channels && u32(row) < params.height && u32(column) < params.width {
         return x[image + (c * params.height + u32(row)) * params.width + u32(column)];
     }
@@ -76,25 +115,32 @@ fn pixels(slice: u32, k: u32) -> vec4<f32> {
         let first = slice * 8u + k;
         return vec4<f32>(pixel(first), pixel(first + 1u), pixel(first + 2u), pixel(first + 3u));
     }
-    let tap = slice % TAPS;
-    let row = top + i32(tap / KERNEL_W * params.dilation_h);
-    let column = left + i32(tap % KERNEL_W * params.dilation_w);
+    let tap = slice % taps();
+    let row = top + i32(tap / taps_across() * params.dilation_h);
+    let column = left + i32(tap % taps_across() * params.dilation_w);
     if u32(row) >= params.height || u32(column) >= params.width { return vec4<f32>(); }
     let plane = params.height * params.width;
-    let at = image + (slice / TAPS * 8u + k) * plane + u32(row) * params.width + u32(column);
+    let at = image + (slice / taps() * 8u + k) * plane + u32(row) * params.width + u32(column);
     return vec4<f32>(x[at], x[at + plane], x[at + 2u * plane], x[at + 3u * plane]);
+}
+
+// Where tap number `tap` of those that are seen stands in the weight.
+fn stored_tap(tap: u32) -> u32 {
+    var full = tap;
+    if has_phases() { full = (first_tap.x + tap / taps_across() * UP_H) * KERNEL_W + first_tap.y + tap % taps_across() * UP_W; }
+    return select(full, TAPS - 1u - full, FLIP);
 }
 
 // Four weights, of outputs from o on, for inner index k of the slice; 0 outside.
 fn weights(slice: u32, k: u32, o: u32) -> vec4<f32> {
-    var c = slice / TAPS * 8u + k;
-    var tap = slice % TAPS;
+    var c = slice / taps() * 8u + k;
+    var tap = slice % taps();
     if !DEEP {
-        c = (slice * 8u + k) / TAPS;
-        tap = (slice * 8u + k) % TAPS;
+        c = (slice * 8u + k) / taps();
+        tap = (slice * 8u + k) % taps();
     }
     if c >= params.channels || o >= params.outputs { return vec4<f32>(); }
-    let at = (c * TAPS + select(tap, TAPS - 1u - tap, FLIP)) * params.outputs + o;
+    let at = (c * TAPS + stored_tap(tap)) * params.outputs + o;
     if VECTOR_W { return weight[at >> 2u]; }
     var four = vec4<f32>(weight[at >> 2u][at & 3u], 0.0, 0.0, 0.0);
     let count = params.outputs - o;
@@ -127,7 +173,8 @@ fn activate(v: f32) -> f32 {
 
 // Four places of one output channel.
 fn store(o: u32, position: u32, sums: vec4<f32>) {
-    let places = params.out_h * params.out_w;
+    let in_phase = grid();
+    let places = in_phase.x * in_phase.y;
     if o >= params.outputs || position >= params.batch * places { return; }
     var add = 0.0;
     if HAS_BIAS { add = bias[o]; }
@@ -137,8 +184,11 @@ fn store(o: u32, position: u32, sums: vec4<f32>) {
         return;
     }
     for (var j = 0u; j < min(4u, params.batch * places - position); j++) {
-        let at = ((position + j) / places * params.outputs + o) * places + (position + j) % places;
-        out[at >> 2u][at & 3u] = four[j];
+        let p = position + j;
+        let y = p / in_phase.y % in_phase.x * UP_H + phase.x;
+        let x = p % in_phase.y * UP_W + phase.y;
+        let at = ((p / places * params.outputs + o) * params.out_h + y) * params.out_w + x;
+        if y < params.out_h && x < params.out_w { out[at >> 2u][at & 3u] = four[j]; }
     }
 }
 
@@ -154,9 +204,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         @builtin(local_invocation_index) lane: u32) {
     let tile = flat_group(group, groups);
     let row_tiles = (params.outputs + ROWS - 1u) / ROWS;
+    let col_tiles = (params.batch * grid().x * grid().y + COLS - 1u) / COLS;
     let first_output = tile % row_tiles * ROWS;
-    let first = tile / row_tiles * COLS;
-    if first >= params.batch * params.out_h * params.out_w { return; }
+    let first = tile / row_tiles % col_tiles * COLS;
+    if tile >= row_tiles * col_tiles * UP_H * UP_W { return; }
+    take_phase(tile / row_tiles / col_tiles);
     // 32 neighbours cover 4×8 blocks: both slices are then read with few different addresses at a time.
     let warp = lane / 32u;
     let down = warp / (COLS / 64u) * 4u + lane % 32u / 8u;
@@ -168,7 +220,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let weight_k = lane / ROW_QUADS;
     let weight_quad = lane % ROW_QUADS;
     let weight_k2 = (lane + THREADS) / ROW_QUADS;  // of the second quad, where there are more quads than invocations
-    let slices = (params.channels * TAPS + 7u) / 8u;
+    let slices = (params.channels * taps() + 7u) / 8u;
 
     var four = pixels(0u, deep);
     var more = vec4<f32>();

@@ -1,5 +1,5 @@
 // out[k,o,t] = Σ over the places of chunk k of g[n,o,y,x] · (the image's element under tap t = (c,u,v); 1 for the last t, the bias).
-// One workgroup per chunk and tile of 8 outputs × 8 taps; lanes walk the places, then each lane adds one element over the lanes.
+// One workgroup per chunk and tile of 8 outputs × 8 taps; lanes walk the places, then four lanes per element add over the lanes.
 
 override KERNEL_H: u32 = 3;
 override KERNEL_W: u32 = 3;
@@ -19,7 +19,9 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 override TAPS: u32 = KERNEL_H * KERNEL_W;
-var<workgroup> partial: array<vec4<f32>, 1024>;  // [output, half of the taps][lane]
+// Of one block of 4 × 4 at a time: what more shared memory would take from the cache is worth more there.
+var<workgroup> partial: array<vec4<f32>, 256>;  // [output][lane]
+var<workgroup> quarters: array<f32, LANES>;     // [quarter of the lanes][element]
 
 fn pixel(plane: u32, row: i32, column: i32) -> f32 {
     if u32(row) < params.height && u32(column) < params.width {
@@ -50,12 +52,21 @@ fn seen_under(taps: Taps, image: u32, top: i32, left: i32) -> vec4<f32> {
         vec4(1.0), taps.is_bias);
 }
 
-// Leaves a lane's sums of four outputs (from `row` on) and four taps.
-fn keep(lane: u32, row: u32, half: u32, sums: mat4x4<f32>) {
-    partial[(row * 2u + half) * LANES + lane] = sums[0];
-    partial[(row * 2u + 2u + half) * LANES + lane] = sums[1];
-    partial[(row * 2u + 4u + half) * LANES + lane] = sums[2];
-    partial[(row * 2u + 6u + half) * LANES + lane] = sums[3];
+// The sum over the lanes of a 4 × 4 block, written by 16 lanes. Quads of lanes start apart, so that none meet in a bank.
+fn store(lane: u32, sums: mat4x4<f32>, chunk: u32, first_output: u32, first_tap: u32, columns: u32) {
+    for (var i = 0u; i < 4u; i++) { partial[i * LANES + lane] = sums[i]; }
+    workgroupBarrier();
+    let row = lane % 16u / 4u;
+    let start = lane / 16u * 16u;
+    var sum = 0.0;
+    for (var l = 0u; l < 16u; l++) { sum += partial[row * LANES + start + (l + lane / 4u) % 16u][lane % 4u]; }
+    quarters[lane] = sum;
+    workgroupBarrier();
+    let o = first_output + row;
+    let t = first_tap + lane % 4u;
+    if lane < 16u && chunk < params.chunks && o < params.outputs && t < columns {
+        out[(chunk * params.outputs + o) * columns + t] = (sum + quarters[lane + 16u]) + (quarters[lane + 32u] + quarters[lane + 48u]);
+    }
 }
 
 @compute @workgroup_size(LANES)
@@ -98,15 +109,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         high_low += mat4x4(seen_low * g_high.x, seen_low * g_high.y, seen_low * g_high.z, seen_low * g_high.w);
         high_high += mat4x4(seen_high * g_high.x, seen_high * g_high.y, seen_high * g_high.z, seen_high * g_high.w);
     }
-    keep(lane, 0u, 0u, low_low);
-    keep(lane, 0u, 1u, low_high);
-    keep(lane, 4u, 0u, high_low);
-    keep(lane, 4u, 1u, high_high);
-    workgroupBarrier();
-    // Lane (output, tap) adds its element; each quad of lanes starts at another place, so that none meet in a bank.
-    var sum = 0.0;
-    for (var l = 0u; l < LANES; l++) { sum += partial[lane / 4u * LANES + (l + lane / 4u) % LANES][lane % 4u]; }
-    let o = first_output + lane / 8u;
-    let t = first_tap + lane % 8u;
-    if chunk < params.chunks && o < params.outputs && t <= taps { out[(chunk * params.outputs + o) * (taps + 1u) + t] = sum; }
+    store(lane, low_low, chunk, first_output, first_tap, taps + 1u);
+    store(lane, low_high, chunk, first_output, first_tap + 4u, taps + 1u);
+    store(lane, high_low, chunk, first_output + 4u, first_tap, taps + 1u);
+    store(lane, high_high, chunk, first_output + 4u, first_tap + 4u, taps + 1u);
 }

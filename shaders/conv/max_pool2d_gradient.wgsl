@@ -7,7 +7,7 @@ override KERNEL_W: u32 = 2;
 override STRIDE_H: u32 = 2;
 override STRIDE_W: u32 = 2;
 override TILES: bool = false; // the windows tile the image: each writes its own elements
-override FOUR: bool = false;  // such windows of 2×2, in rows of a multiple of 8 elements: an invocation does four side by side
+override TWO: bool = false;   // such windows of 2×2, in rows of a multiple of 4 elements: an invocation does two side by side
 override RELU: bool = false;
 //!include lib/index.wgsl
 
@@ -39,23 +39,19 @@ fn one_window(i: u32) {
     }
 }
 
-fn four_windows(i: u32) {
-    let row = i * 4u / params.out_w;  // of all planes
-    let at = row % params.out_h * 2u * params.width + i * 4u % params.out_w * 2u;
+// Two windows: neighbours write neighbouring vectors of the image.
+fn two_windows(i: u32) {
+    let row = i * 2u / params.out_w;  // of all planes
+    let at = row % params.out_h * 2u * params.width + i * 2u % params.out_w * 2u;
     let upper = (row / params.out_h * params.height * params.width + at) / 4u;
-    let lower = upper + params.width / 4u;
-    var four = g[i];
-    if RELU { four = select(vec4<f32>(), four, values[i] > vec4<f32>()); }
+    let odd = i % 2u == 1u;
+    var two = select(g[i / 2u].xy, g[i / 2u].zw, odd);
+    if RELU { two = select(vec2<f32>(), two, select(values[i / 2u].xy, values[i / 2u].zw, odd) > vec2<f32>()); }
     // Where in its window each maximum was: 0 and 1 above, width and width + 1 below.
-    let place = vec4<u32>(indices[i]) - at - vec4<u32>(0u, 2u, 4u, 6u);
-    let even = select(vec4<f32>(), four, place == vec4<u32>(0u));
-    let odd = select(vec4<f32>(), four, place == vec4<u32>(1u));
-    let even_low = select(vec4<f32>(), four, place == vec4<u32>(params.width));
-    let odd_low = select(vec4<f32>(), four, place == vec4<u32>(params.width + 1u));
-    out[upper] = vec4<f32>(even.x, odd.x, even.y, odd.y);
-    out[upper + 1u] = vec4<f32>(even.z, odd.z, even.w, odd.w);
-    out[lower] = vec4<f32>(even_low.x, odd_low.x, even_low.y, odd_low.y);
-    out[lower + 1u] = vec4<f32>(even_low.z, odd_low.z, even_low.w, odd_low.w);
+    let place = vec2<u32>(select(indices[i / 2u].xy, indices[i / 2u].zw, odd)) - at - vec2<u32>(0u, 2u);
+    let here = vec4<u32>(place.xx, place.yy);
+    out[upper] = select(vec4<f32>(), two.xxyy, here == vec4<u32>(0u, 1u, 0u, 1u));
+    out[upper + params.width / 4u] = select(vec4<f32>(), two.xxyy, here == vec4<u32>(0u, 1u, 0u, 1u) + params.width);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -64,8 +60,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let i = flat_group(group, groups) * WORKGROUP + lane;
     let size = params.height * params.width;
     let windows = params.planes * params.out_h * params.out_w;
-    if FOUR {
-        if i < windows / 4u { four_windows(i); }
+    if TWO {
+        if i < windows / 2u { two_windows(i); }
         return;
     }
     if TILES {
