@@ -138,6 +138,7 @@ def _spread(who: str, image: Pair, kernel_size: Pair, stride: Pair, padding: Pai
         ]),
         dict(x=(2, 2, 8, 10), g=(2, 3, 6, 6), kernel_size=(3, 5), chunk=48, **PLAIN),
         dict(x=(1, 2, 1, 257), g=(1, 3, 1, 86), kernel_size=(1, 3), chunk=32, stride=(1, 3), padding=(0, 4), dilation=(1, 4)),
+        dict(x=_specials, g=(1, 3, 7, 13), kernel_size=(3, 3), chunk=32, **PLAIN, id="specials"),
         dict(x=(65537 * 16, 1, 1, 1), g=(65537 * 16, 1, 1, 1), kernel_size=(1, 1), chunk=16, config="64x64", **PLAIN, large=True),
     ],
 )  # fmt: skip

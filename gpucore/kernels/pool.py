@@ -98,7 +98,7 @@ def _max_gradient_case(case: dict[str, Any]) -> Case:
         dict(x=lambda rng: rng.choice(np.array([np.nan, -np.inf, np.inf, -1e30, 1e-30], np.float32), (1, 7, 9, 13)),
              kernel_size=(2, 3), stride=(1, 2), padding=(1, 1), id="specials"),
         dict(x=np.full((1, 2, 5, 5), -np.inf, np.float32), kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), id="all -inf"),
-        *[dict(x=lambda rng, width=width: rng.choice(np.array([np.nan, -np.inf, 1, -1, -2, -1e-30], np.float32), (1, 3, 6, width)),
+        *[dict(x=lambda rng, width=width: rng.choice(np.array([np.nan, -np.inf, 1, -1, -2, -3, -1e-30], np.float32), (2, 5, 8, width)),
                kernel_size=(2, 2), stride=(2, 2), padding=(0, 0), activation="relu", id=f"relu of specials, width {width}")
           for width in (7, 8)],
     ],
