@@ -103,15 +103,17 @@ def conv2d(
         raise ShapeError(f"conv2d: bias has shape {bias.shape}; wants {(outputs,)}, one per output channel")
     relu = activates("conv2d", activation)
     out = out_size("conv2d", image, kernel_size, stride, padding, dilation)
-    quads = batch * out[0] * ceil_div(out[1], 4)
+    across, columns = out[0] * ceil_div(out[1], 4), ceil_div(out[0], 4) * out[1]  # fours in rows, and in columns
+    down = 4 * columns <= 5 * across
+    quads = batch * (columns if down else across)
     constants = _blocking(x.device, channels, outputs, kernel_size, quads, blocks, shared, split)
     tiles = ceil_div(outputs, 4 * constants["BLOCKS"])
     slab = max(1, constants["SLAB"] // (prod(kernel_size) * constants["BLOCKS"]))
     params = launch_params(image, kernel_size, out, stride, padding, dilation)
     params |= dict(batch=batch, channels=channels, outputs=outputs, channel_tiles=tiles, slab_channels=slab)
     constants |= dict(
-        KERNEL_H=kernel_size[0], KERNEL_W=kernel_size[1], SLIDE=stride[1] == dilation[1] == 1, TRANSPOSED=transposed,
-        VECTOR_OUT=out[1] % 4 == 0, HAS_BIAS=bias is not None, RELU=relu,
+        KERNEL_H=kernel_size[0], KERNEL_W=kernel_size[1], DOWN=down, TRANSPOSED=transposed,
+        SLIDE=stride[0 if down else 1] == dilation[0 if down else 1] == 1, HAS_BIAS=bias is not None, RELU=relu,
     )  # fmt: skip
     return Launch((batch, outputs, *out), groups=tiles * ceil_div(quads, LANES), params=params, constants=constants)
 

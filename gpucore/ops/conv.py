@@ -164,7 +164,7 @@ def _partial_weight_gradient(x: Array, g: Array, kernel_size: Pair, options: dic
         chunk = T.SLICE * max(4, ceil_div(places, T.SLICE * T.weight_chunks(g.shape[1], taps)))
         return T.conv2d_weight_gradient_tiled(x, g, kernel_size=kernel_size, chunk=chunk, **options)
     tiles = ceil_div(g.shape[1], K.WEIGHT_TILE) * ceil_div(taps + 1, K.WEIGHT_TILE)
-    rounds = ceil_div(places, K.LANES * ceil_div(GROUPS_WANTED.get(g.device.kind, 2048), tiles))
+    rounds = ceil_div(places, K.LANES * ceil_div(GROUPS_WANTED.get(g.device.kind, 1024), tiles))
     return K.conv2d_weight_gradient(x, g, kernel_size=kernel_size, chunk=K.LANES * max(4, rounds), **options)
 
 
