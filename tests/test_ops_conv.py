@@ -121,7 +121,8 @@ def test_tiled_convolution_equals_the_direct_one(gpu, rng, monkeypatch, options)
     arrays = rng.standard_normal((2, 5, 9, 8)), rng.standard_normal((7, 5, 3, 2)), rng.standard_normal(7)
     found = []
     for tiles in (False, True):
-        monkeypatch.setattr(conv, "_in_tiles", lambda *a, tiles=tiles: tiles)
+        for choice in ("_in_tiles", "_weight_in_tiles"):
+            monkeypatch.setattr(conv, choice, lambda *a, tiles=tiles: tiles)
         x, w, b = (gpu.tensor(a) for a in arrays)
         with gc.GradientTape() as tape:
             y = ops.conv2d(x, w, b, activation="relu", **options)

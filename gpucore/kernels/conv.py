@@ -24,6 +24,7 @@ WEIGHT_TILE = 8  # outputs, and taps, of one workgroup of the weight gradient
 LANES = 64
 WIDE = 256
 _ODD: dict[str, Any] = dict(stride=(2, 1), padding=(1, 2), dilation=(1, 2))
+_PADDED: dict[str, Any] = PLAIN | dict(padding=(1, 1))
 _LENET: dict[str, Any] = dict(stride=(1, 1), padding=(2, 2), dilation=(1, 1))
 
 
@@ -61,7 +62,7 @@ def _conv_flops(x: Any, weight: Any, *rest: Any, stride: Pair, padding: Pair, di
     bench=[dict(x=(128, 1, 28, 28), weight=(6, 1, 5, 5), bias=(6,), activation="relu", **_LENET),
            dict(x=(128, 6, 14, 14), weight=(16, 6, 5, 5), bias=(16,), activation="relu", **PLAIN),
            dict(x=(128, 16, 10, 10), weight=(16, 6, 5, 5), activation="none", transposed=True, **(PLAIN | dict(padding=(4, 4)))),
-           dict(x=(16, 64, 112, 112), weight=(64, 64, 3, 3), bias=(64,), activation="none", **(PLAIN | dict(padding=(1, 1))))],
+           dict(x=(32, 16, 112, 112), weight=(16, 16, 3, 3), bias=(16,), activation="none", **_PADDED)],
     cases=[
         dict(x=(1, 1, 1, 1), weight=(1, 1, 1, 1), activation="none", **PLAIN),
         dict(x=(2, 3, 7, 11), weight=(5, 3, 3, 2), bias=(5,), activation="none", **_ODD),
@@ -151,8 +152,7 @@ def _gradient_flops(g: Any, weight: Any, **options: Any) -> float:
 
 @kernel(
     "conv/conv2d_input_gradient", ref=ref.conv2d_input_gradient, flops=_gradient_flops, atol=1e-5,
-    bench=[dict(g=(128, 16, 10, 10), weight=(16, 6, 5, 5), size=(14, 14), **PLAIN),
-           dict(g=(16, 64, 112, 112), weight=(64, 64, 3, 3), size=(112, 112), **(PLAIN | dict(padding=(1, 1))))],
+    bench=dict(g=(32, 64, 28, 28), weight=(64, 16, 3, 3), size=(56, 56), **(_PADDED | dict(stride=(2, 2)))),
     cases=[
         dict(g=(1, 1, 1, 1), weight=(1, 1, 1, 1), size=(1, 1), **PLAIN),
         dict(g=(2, 5, 4, 13), weight=(5, 3, 3, 2), size=(7, 11), **_ODD),
@@ -187,9 +187,9 @@ def weight_flops(x: Any, g: Any, *, kernel_size: Pair, **options: Any) -> float:
 
 @kernel(
     "conv/conv2d_weight_gradient", ref=ref.conv2d_weight_gradient, flops=weight_flops, atol=2e-5,
-    bench=[dict(x=(128, 1, 28, 28), g=(128, 6, 28, 28), kernel_size=(5, 5), chunk=1408, **_LENET),
-           dict(x=(128, 6, 14, 14), g=(128, 16, 10, 10), kernel_size=(5, 5), chunk=1856, **PLAIN),
-           dict(x=(16, 64, 112, 112), g=(16, 64, 112, 112), kernel_size=(3, 3), chunk=50176, **(PLAIN | dict(padding=(1, 1))))],
+    bench=[dict(x=(128, 1, 28, 28), g=(128, 6, 28, 28), kernel_size=(5, 5), chunk=448, **_LENET),
+           dict(x=(128, 6, 14, 14), g=(128, 16, 10, 10), kernel_size=(5, 5), chunk=512, **PLAIN),
+           dict(x=(32, 16, 112, 112), g=(32, 16, 112, 112), kernel_size=(3, 3), chunk=12544, **_PADDED)],
     cases=[
         dict(x=(1, 1, 1, 1), g=(1, 1, 1, 1), kernel_size=(1, 1), chunk=64, **PLAIN),
         dict(x=(2, 3, 7, 11), g=(2, 5, 4, 13), kernel_size=(3, 2), chunk=64, **_ODD),

@@ -171,6 +171,11 @@ def _usual_weight_tile(outputs: int) -> str:
 
 
 def weight_chunks(outputs: int, taps: int) -> int:
-    """Into how many chunks the places of a weight gradient are cut, so that there are enough workgroups."""
+    """Into how many chunks the places of a weight gradient are cut: so many that its workgroups nearly fill whole rounds.
+
+    One workgroup more than a round holds costs a round, so four or eight per multiprocessor are filled from below.
+    """
     tile = WEIGHT_TILES[_usual_weight_tile(outputs)].constants
-    return ceil_div(WORKGROUPS, ceil_div(outputs, tile["ROWS"]) * ceil_div(taps + 1, tile["COLS"]))
+    tiles = ceil_div(outputs, tile["ROWS"]) * ceil_div(taps + 1, tile["COLS"])
+    few, many = WORKGROUPS // tiles, 2 * WORKGROUPS // tiles
+    return max(1, many if 2 * few < 0.95 * many else few)

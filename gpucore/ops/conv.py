@@ -26,8 +26,10 @@ __all__ = ["avg_pool2d", "col2im", "conv1d", "conv2d", "global_avg_pool2d", "im2
 
 GROUPS_WANTED = {"software": 32, "cpu": 1}
 """Workgroups among which the long sum of a weight gradient is split, by kind of device: hardware wants many."""
-MANY_CHANNELS, MANY_PLACES = 24, 512
-"""Output channels and places from which hardware does better with tiles in shared memory."""
+MANY_CHANNELS, MANY_TILES = 24, 112
+"""Output channels, and tiles of 32 by 128 places, from which hardware does better with tiles in shared memory."""
+MANY_PLACES = 512
+"""Places from which the weight gradient of so many channels does."""
 
 
 def conv2d(
@@ -99,7 +101,9 @@ def _matching(x: Array, weight: Array) -> bool:
 
 def _in_tiles(x: Array, outputs: int, places: int) -> bool:
     """Whether a convolution with so many output channels and places goes through tiles in shared memory."""
-    return x.device.kind not in ("software", "cpu") and outputs >= MANY_CHANNELS and places >= MANY_PLACES
+    if x.device.kind in ("software", "cpu"):
+        return False
+    return outputs >= MANY_CHANNELS and ceil_div(outputs, 32) * ceil_div(places, 128) >= MANY_TILES
 
 
 def _places(x: Array, weight: Array, options: dict[str, Pair]) -> int:
@@ -125,7 +129,8 @@ def _run_input_gradient(g: Array, weight: Array, size: Pair, *, stride: Pair, pa
     """It is a convolution of g, spread by the stride, with the taps run backwards, so padded that the size comes out."""
     kernel_size = (weight.shape[2], weight.shape[3])
     around = tuple(d * (k - 1) - p for k, p, d in zip(kernel_size, padding, dilation, strict=True))
-    tiles = _in_tiles(g, weight.shape[1], g.shape[0] * prod(size))
+    # With a stride even few channels do better in tiles: the gathering kernel asks every tap of every place.
+    tiles = _in_tiles(g, weight.shape[1] if stride == (1, 1) else max(MANY_CHANNELS, weight.shape[1]), g.shape[0] * prod(size))
     if min(around) < 0 or (stride != (1, 1) and not (tiles and dilation == (1, 1))):
         return K.conv2d_input_gradient(g, weight, size=size, stride=stride, padding=padding, dilation=dilation)
     options: dict[str, Any] = dict(stride=(1, 1), padding=around, dilation=dilation, activation="none")
@@ -157,10 +162,15 @@ def _conv2d_weight_gradient(x: Any, g: Any, *, kernel_size: Pair, **options: Pai
     return (weight, bias), backward
 
 
+def _weight_in_tiles(x: Array, outputs: int, places: int) -> bool:
+    """The same for the weight gradient, whose long sums make enough workgroups of few places."""
+    return x.device.kind not in ("software", "cpu") and outputs >= MANY_CHANNELS and places >= MANY_PLACES
+
+
 def _partial_weight_gradient(x: Array, g: Array, kernel_size: Pair, options: dict[str, Pair]) -> Any:
     """The sums per chunk: whole rounds of a workgroup's lanes or slices, so that enough workgroups share the work."""
     places, taps = g.shape[0] * prod(g.shape[2:]), x.shape[1] * prod(kernel_size)
-    if _in_tiles(x, g.shape[1], places):
+    if _weight_in_tiles(x, g.shape[1], places):
         chunk = T.SLICE * max(4, ceil_div(places, T.SLICE * T.weight_chunks(g.shape[1], taps)))
         return T.conv2d_weight_gradient_tiled(x, g, kernel_size=kernel_size, chunk=chunk, **options)
     tiles = ceil_div(g.shape[1], K.WEIGHT_TILE) * ceil_div(taps + 1, K.WEIGHT_TILE)
