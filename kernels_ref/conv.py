@@ -27,8 +27,13 @@ def _crop(padded, padding):
     return padded[:, :, padding[0] : height, padding[1] : width]
 
 
-def conv2d(x, weight, bias=None, *, stride, padding, dilation, activation):
-    """Cross-correlation of zero-padded images, plus bias, then max(·, 0) when activation is "relu"."""
+def conv2d(x, weight, bias=None, *, stride, padding, dilation, activation, transposed=False, blocks=None, shared=None, split=None):
+    """Cross-correlation of zero-padded images, plus bias, then max(·, 0) when activation is "relu".
+
+    transposed: the weight is [in, out, kh, kw] and its taps run backwards.
+    """
+    if transposed:
+        weight = np.swapaxes(weight, 0, 1)[:, :, ::-1, ::-1]
     kernel = weight.shape[2:]
     places = _places(x.shape[2:], kernel, stride, padding, dilation)
     padded = _padded(x, padding)
@@ -39,6 +44,20 @@ def conv2d(x, weight, bias=None, *, stride, padding, dilation, activation):
     if bias is not None:
         out += bias[:, None, None]
     return np.maximum(out, 0) if activation == "relu" else out
+
+
+def conv2d_tiled(x, weight, bias=None, *, stride, padding, dilation, activation, flip=False, up=(1, 1), size=None, config=None):
+    """conv2d with the weight stored [in, kh, kw, out]; flip turns its taps around.
+
+    up: zeros come between the image's elements and behind them, so that the result has `size`.
+    """
+    if up != (1, 1):
+        kernel = weight.shape[1:3]
+        spread = np.zeros((*x.shape[:2], *(n - 2 * p + k - 1 for n, p, k in zip(size, padding, kernel, strict=True))), x.dtype)
+        spread[:, :, : (x.shape[2] - 1) * up[0] + 1 : up[0], : (x.shape[3] - 1) * up[1] + 1 : up[1]] = x
+        x = spread
+    turned = weight[:, ::-1, ::-1] if flip else weight
+    return conv2d(x, np.moveaxis(turned, 3, 0), bias, stride=stride, padding=padding, dilation=dilation, activation=activation)
 
 
 def conv2d_input_gradient(g, weight, *, size, stride, padding, dilation):
@@ -60,7 +79,12 @@ def conv2d_weight_gradient(x, g, *, kernel_size, stride, padding, dilation, chun
     return np.stack([arriving[i : i + chunk].T @ seen[i : i + chunk] for i in starts])
 
 
-def conv2d_weight_fold(partial):
+def conv2d_weight_gradient_tiled(x, g, *, kernel_size, stride, padding, dilation, chunk, config=None):
+    """The same sums; the candidate only says in which tiles."""
+    return conv2d_weight_gradient(x, g, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation, chunk=chunk)
+
+
+def conv2d_weight_fold(partial, *, walkers=None):
     """The sum over chunks, split into the weight's taps and the bias."""
     total = partial.sum(axis=0)
     return total[:, :-1], total[:, -1]
@@ -87,8 +111,11 @@ def col2im(columns, *, size, kernel_size, stride, padding, dilation):
     return _crop(out, padding)
 
 
-def max_pool2d(x, *, kernel_size, stride, padding):
-    """The maximum of each window and its flat place in the plane: the first on ties, the first NaN above all."""
+def max_pool2d(x, *, kernel_size, stride, padding, activation="none"):
+    """The maximum of each window and its flat place in the plane: the first on ties, the first NaN above all.
+
+    activation: "relu" makes it max(·, 0); the places are those before it.
+    """
     places = _places(x.shape[2:], kernel_size, stride, padding, (1, 1))
     padded = _padded(x, padding)
     flat = np.arange(x.shape[2] * x.shape[3]).reshape(1, 1, *x.shape[2:])
@@ -100,11 +127,13 @@ def max_pool2d(x, *, kernel_size, stride, padding):
         value, number = padded[:, :, rows, columns], numbers[:, :, rows, columns]
         better = (number >= 0) & ((indices < 0) | (value > best) | (np.isnan(value) & ~np.isnan(best)))
         best, indices = np.where(better, value, best), np.where(better, number, indices).astype(np.int32)
-    return best, indices
+    return np.maximum(best, 0) if activation == "relu" else best, indices
 
 
-def max_pool2d_gradient(g, indices, *, size, kernel_size, stride, padding):
-    """Each window's gradient goes to the place of its maximum."""
+def max_pool2d_gradient(g, indices, values=None, *, size, kernel_size, stride, padding):
+    """Each window's gradient goes to the place of its maximum; with values of a ReLU, where they are above 0."""
+    if values is not None:
+        g = np.where(values > 0, g, 0)
     out = np.zeros((*g.shape[:2], size[0] * size[1]), g.dtype)
     sample, channel = np.indices(g.shape)[:2]
     np.add.at(out, (sample, channel, indices), g)

@@ -57,11 +57,21 @@ def test_pooling(gpu, rng, options):
     check_gradient(gpu, lambda x: ops.avg_pool2d(x, **options), x)
 
 
+def test_pooling_with_relu(gpu, rng):
+    x = (rng.permutation(2 * 2 * 5 * 6).reshape(2, 2, 5, 6) - 60.5) / 10.0
+    check_gradient(gpu, lambda x: ops.max_pool2d(x, kernel_size=2, activation="relu"), x)
+    check_gradient(gpu, lambda x: ops.max_pool2d(x, kernel_size=(3, 2), stride=(1, 2), padding=1, activation="relu"), x)
+
+
 def test_global_average(gpu, rng):
     check_gradient(gpu, lambda x: ops.global_avg_pool2d(x), rng.standard_normal((2, 3, 4, 5)))
 
 
-@pytest.mark.parametrize("pool", [ops.max_pool2d, ops.avg_pool2d])
+def _max_pool_relu(x, **options):
+    return ops.max_pool2d(x, activation="relu", **options)
+
+
+@pytest.mark.parametrize("pool", [ops.max_pool2d, ops.avg_pool2d, _max_pool_relu])
 def test_second_derivatives_of_pooling(gpu, rng, pool):
     def inner(x):
         with gc.GradientTape() as tape:
@@ -69,4 +79,4 @@ def test_second_derivatives_of_pooling(gpu, rng, pool):
             y = ops.sum(ops.multiply(ops.multiply(y, y), y))
         return tape.gradient(y, [x])[0]
 
-    check_gradient(gpu, inner, rng.permutation(30).reshape(1, 1, 5, 6) / 10.0)
+    check_gradient(gpu, inner, (rng.permutation(30).reshape(1, 1, 5, 6) - 9.5) / 10.0)

@@ -25,6 +25,8 @@ LAYERS = {
     "linear relu": (lambda d: nn.Linear(6, 4, rng=1, activation="relu", device=d), (7, 6)),
     "linear gelu": (lambda d: nn.Linear(6, 4, rng=1, activation="gelu", bias=False, device=d), (7, 6)),
     "conv1d": (lambda d: nn.Conv1d(3, 4, 3, dilation=2, padding=4, rng=1, device=d), (2, 3, 11)),
+    "conv2d relu": (lambda d: nn.Conv2d(2, 3, 3, activation="relu", rng=1, device=d), (2, 2, 8, 7)),
+    "max pool relu": (lambda d: nn.MaxPool2d(2, activation="relu"), (2, 2, 8, 7)),
     "conv2d": (lambda d: nn.Conv2d(2, 3, 3, stride=2, padding=1, rng=1, device=d), (2, 2, 8, 7)),
     "max pool": (lambda d: nn.MaxPool2d(2), (2, 3, 6, 6)),
     "avg pool": (lambda d: nn.AvgPool2d(2, stride=1), (2, 3, 6, 6)),

@@ -87,6 +87,50 @@ def test_lenet_equals_the_reference_and_repeats(gpu):
     assert [t.numpy().tobytes() for t in step(seed)] == [t.numpy().tobytes() for t in lenet_gradients(tensors, seed)]
 
 
+def test_pooling_with_relu_is_relu_before_pooling(gpu, rng):
+    for size in (8, 9, 10):
+        x = gpu.tensor(rng.standard_normal((2, 3, size, size)))
+        seed = gpu.tensor(rng.standard_normal((2, 3, size // 2, size // 2)))
+        found = []
+        for pool in (
+            lambda x: ops.max_pool2d(x, kernel_size=2, activation="relu"),
+            lambda x: ops.max_pool2d(ops.relu(x), kernel_size=2),
+        ):
+            with gc.GradientTape() as tape:
+                y = pool(x)
+            found.append((y.numpy(), tape.gradient(y, [x], seed=seed)[0].numpy()))
+        assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_first_layer_gets_no_gradient_to_the_images(gpu):
+    tensors = lenet_inputs(gpu, 2)
+    with gc.GradientTape() as tape:
+        y = lenet(*tensors)
+    seed = gpu.ones(y.shape)
+    with gpu.profile() as profile:
+        tape.gradient(y, tensors[1:], seed=seed)
+    found = profile.by_kernel["conv2d"]
+    assert found.calls == 1, "only the second convolution hands a gradient on"
+
+
+@pytest.mark.parametrize("options", [dict(padding=1, dilation=(1, 2)), dict(stride=2, padding=(1, 0)), dict(stride=(1, 3), dilation=2)])
+def test_tiled_convolution_equals_the_direct_one(gpu, rng, monkeypatch, options):
+    """What hardware runs for many channels, here on any adapter."""
+    from gpucore.ops import conv
+
+    arrays = rng.standard_normal((2, 5, 9, 8)), rng.standard_normal((7, 5, 3, 2)), rng.standard_normal(7)
+    found = []
+    for tiles in (False, True):
+        for choice in ("_in_tiles", "_weight_in_tiles"):
+            monkeypatch.setattr(conv, choice, lambda *a, tiles=tiles: tiles)
+        x, w, b = (gpu.tensor(a) for a in arrays)
+        with gc.GradientTape() as tape:
+            y = ops.conv2d(x, w, b, activation="relu", **options)
+        found.append([t.numpy() for t in (y, *tape.gradient(y, [x, w, b], seed=gpu.ones(y.shape)))])
+    for direct, tiled in zip(*found, strict=True):
+        assert np.allclose(direct, tiled, rtol=1e-5, atol=1e-5)
+
+
 def test_weight_gradient_of_many_places(gpu):
     x, w = gpu.ones((64, 1, 40, 40)), gpu.zeros((2, 1, 1, 1))
     with gc.GradientTape() as tape:
@@ -125,6 +169,7 @@ def test_weight_gradient_of_many_places(gpu):
             r"neither a whole number nor a pair",
         ),
         (lambda d: ops.conv2d(d.ones((1, 3, 8, 8)), d.ones((4, 3, 3, 3)), activation="gelu"), ConfigError, r"activation 'gelu' is unknown"),
+        (lambda d: ops.max_pool2d(d.ones((1, 1, 4, 4)), kernel_size=2, activation="gelu"), ConfigError, r"max_pool2d: activation 'gelu'"),
         (lambda d: ops.conv1d(d.ones((3, 8)), d.ones((4, 3, 3))), ShapeError, r"conv1d: x has shape \(3, 8\); wants three axes"),
         (lambda d: ops.conv1d(d.ones((1, 3, 8)), d.ones((4, 2, 3))), ShapeError, r"conv1d: x .* has 3 channels"),
         (

@@ -65,6 +65,18 @@ def test_gradients_are_the_transposes(rng, options):
         assert np.allclose(to_bias, g.sum(axis=(0, 2, 3)))
 
 
+@pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
+def test_gradient_to_the_image_is_a_convolution_of_the_spread_gradient(rng, stride):
+    g, w = rng.standard_normal((2, 4, 3, 3)), rng.standard_normal((4, 5, 3, 4))
+    size, padding = (3 * stride[0], 2 * stride[1] + 2), (1, 1)
+    want = ref.conv2d_input_gradient(g, w, size=size, stride=stride, padding=padding, dilation=(1, 1))
+    options = dict(stride=(1, 1), padding=(1, 2), dilation=(1, 1), activation="none")
+    turned = np.transpose(w, (0, 2, 3, 1))
+    assert np.allclose(ref.conv2d_tiled(g, turned, flip=True, up=stride, size=size, **options), want)
+    if stride == (1, 1):
+        assert np.allclose(ref.conv2d(g, w, transposed=True, **options), want)
+
+
 @pytest.mark.parametrize("options", GEOMETRIES)
 def test_columns_times_weights_are_the_convolution(rng, options):
     x, w = rng.standard_normal((2, 3, 7, 8)), rng.standard_normal((4, 3, 2, 3))

@@ -96,8 +96,13 @@ def _torch_unary(i: dict[str, Any], o: dict[str, Any]) -> Any:
 def _torch_conv2d(i: dict[str, Any], o: dict[str, Any]) -> Any:
     import torch.nn.functional as f
 
-    y = f.conv2d(i["x"], i["weight"], i.get("bias"), stride=o.get("stride", 1), padding=o.get("padding", 0), dilation=o.get("dilation", 1))
+    weight = i["weight"].swapaxes(0, 1).flip(2, 3) if o.get("transposed") else i["weight"]
+    y = f.conv2d(i["x"], weight, i.get("bias"), stride=o.get("stride", 1), padding=o.get("padding", 0), dilation=o.get("dilation", 1))
     return {"none": y, None: y}[o.get("activation")] if o.get("activation") in ("none", None) else f.relu(y)
+
+
+def _torch_conv2d_tiled(i: dict[str, Any], o: dict[str, Any]) -> Any:
+    return None if o.get("flip") else _torch_conv2d(i | dict(weight=i["weight"].permute(3, 0, 1, 2)), o)
 
 
 def _torch_norm(i: dict[str, Any], o: dict[str, Any]) -> Any:
@@ -140,6 +145,7 @@ TORCH: dict[str, Peer] = {
     "unary": _torch_unary, "binary": _torch_binary, "matmul": _product, "matmul_tiled": _product,
     "gemv": NUMPY["gemv"], "vecmat": NUMPY["vecmat"], "reduce_rows": _torch_reduce, "softmax": _torch_softmax,
     "layer_norm": _torch_norm, "rms_norm": _torch_rms_norm, "conv2d": _torch_conv2d, "max_pool2d": _torch_pool,
+    "conv2d_tiled": _torch_conv2d_tiled,
     "cumulative_rows": lambda i, o: i["x"].cumsum(-1) if i.get("start") is None and not o.get("reverse") else None,
     "transpose": lambda i, o: i["x"].swapaxes(-1, -2).contiguous(),
 }  # fmt: skip

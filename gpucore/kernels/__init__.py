@@ -1,5 +1,7 @@
 """Every kernel, declared once; importing the package imports the families."""
 
-from . import attention, conv, elementwise, linalg, loss, norm, optim, random, reduce, scatter, shape, spline
+from . import attention, conv, conv_tiled, elementwise, linalg, loss, norm, optim, random, reduce, scatter, shape, spline
 
-__all__ = ["attention", "conv", "elementwise", "linalg", "loss", "norm", "optim", "random", "reduce", "scatter", "shape", "spline"]
+__all__ = [
+    "attention", "conv", "conv_tiled", "elementwise", "linalg", "loss", "norm", "optim", "random", "reduce", "scatter", "shape", "spline",
+]  # fmt: skip

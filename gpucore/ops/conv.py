@@ -14,8 +14,9 @@ from ..autograd import Backward, differentiable
 from ..errors import ConfigError, ShapeError
 from ..kernel import ceil_div
 from ..kernels import conv as K
-from ..kernels.window import Pair
-from . import elementwise, shape
+from ..kernels import conv_tiled as T
+from ..kernels.window import Pair, out_size
+from . import shape, unary
 from .pool import avg_pool2d, global_avg_pool2d, max_pool2d, pair
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ __all__ = ["avg_pool2d", "col2im", "conv1d", "conv2d", "global_avg_pool2d", "im2
 
 GROUPS_WANTED = {"software": 32, "cpu": 1}
 """Workgroups among which the long sum of a weight gradient is split, by kind of device: hardware wants many."""
+MANY_CHANNELS, MANY_TILES = 24, 112
+"""Output channels, and tiles of 32 by 128 places, from which hardware does better with tiles in shared memory."""
+MANY_PLACES = 512
+"""Places from which the weight gradient of so many channels does."""
 
 
 def conv2d(
@@ -67,12 +72,15 @@ def conv1d(
 
 @differentiable
 def _conv2d(x: Any, weight: Any, bias: Any, *, activation: str, **options: Pair) -> tuple[Any, Backward]:
-    y = K.conv2d(x, weight, bias, activation=activation, **options)
+    if _matching(x, weight) and _in_tiles(x, weight.shape[0], _places(x, weight, options)):
+        y = T.conv2d_tiled(x, shape.permute_dims(weight, (1, 2, 3, 0)), bias, activation=activation, **options)
+    else:
+        y = K.conv2d(x, weight, bias, activation=activation, **options)
     size, kernel_size = (x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3])
 
     def backward(g: Any) -> Sequence[Any]:
         if activation == "relu":
-            g = elementwise.where(elementwise.greater(y, elementwise.zeros_like(y)), g, elementwise.zeros_like(g))
+            g = unary.unary_backward(g, y, op="relu")
         found: list[Any] = []
 
         def both() -> Any:  # one kernel gives the gradients of weight and bias
@@ -86,6 +94,23 @@ def _conv2d(x: Any, weight: Any, bias: Any, *, activation: str, **options: Pair)
     return y, backward
 
 
+def _matching(x: Array, weight: Array) -> bool:
+    """Whether the shapes allow a choice; what is wrong with others, the rule of the direct kernel says."""
+    return x.ndim == weight.ndim == 4 and x.shape[1] == weight.shape[1] > 0 and weight.shape[0] > 0
+
+
+def _in_tiles(x: Array, outputs: int, places: int) -> bool:
+    """Whether a convolution with so many output channels and places goes through tiles in shared memory."""
+    if x.device.kind in ("software", "cpu"):
+        return False
+    return outputs >= MANY_CHANNELS and ceil_div(outputs, 32) * ceil_div(places, 128) >= MANY_TILES
+
+
+def _places(x: Array, weight: Array, options: dict[str, Pair]) -> int:
+    """Windows of a convolution over all images."""
+    return x.shape[0] * prod(out_size("conv2d", (x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3]), **options))
+
+
 @differentiable
 def _conv2d_input_gradient(g: Any, weight: Any, *, size: Pair, **options: Pair) -> tuple[Any, Backward]:
     """The transpose of the convolution in its image; bilinear as well, so its gradients are the other two kernels."""
@@ -97,7 +122,22 @@ def _conv2d_input_gradient(g: Any, weight: Any, *, size: Pair, **options: Pair) 
             lambda: _conv2d_weight_gradient(h, g, kernel_size=kernel_size, **options)[0],
         )
 
-    return K.conv2d_input_gradient(g, weight, size=size, **options), backward
+    return _run_input_gradient(g, weight, size, **options), backward
+
+
+def _run_input_gradient(g: Array, weight: Array, size: Pair, *, stride: Pair, padding: Pair, dilation: Pair) -> Any:
+    """It is a convolution of g, spread by the stride, with the taps run backwards, so padded that the size comes out."""
+    kernel_size = (weight.shape[2], weight.shape[3])
+    around = tuple(d * (k - 1) - p for k, p, d in zip(kernel_size, padding, dilation, strict=True))
+    # With a stride even few channels do better in tiles: the gathering kernel asks every tap of every place.
+    tiles = _in_tiles(g, weight.shape[1] if stride == (1, 1) else max(MANY_CHANNELS, weight.shape[1]), g.shape[0] * prod(size))
+    if min(around) < 0 or (stride != (1, 1) and not (tiles and dilation == (1, 1))):
+        return K.conv2d_input_gradient(g, weight, size=size, stride=stride, padding=padding, dilation=dilation)
+    options: dict[str, Any] = dict(stride=(1, 1), padding=around, dilation=dilation, activation="none")
+    if tiles:
+        spread = dict(up=stride, size=size) if stride != (1, 1) else {}
+        return T.conv2d_tiled(g, shape.permute_dims(weight, (0, 2, 3, 1)), flip=True, **options, **spread)
+    return K.conv2d(g, weight, transposed=True, **options)
 
 
 @differentiable
@@ -107,8 +147,7 @@ def _conv2d_weight_gradient(x: Any, g: Any, *, kernel_size: Pair, **options: Pai
     if g.size == 0:
         weight, bias = x.device.zeros(wanted, x.dtype), x.device.zeros(wanted[:1], x.dtype)
     else:
-        partial = K.conv2d_weight_gradient(x, g, kernel_size=kernel_size, chunk=_chunk(g, prod(wanted[1:])), **options)
-        weight, bias = K.conv2d_weight_fold(partial)
+        weight, bias = K.conv2d_weight_fold(_partial_weight_gradient(x, g, kernel_size, options))
         weight = weight.view(wanted)
 
     def backward(arriving: Any) -> Sequence[Any]:
@@ -123,11 +162,20 @@ def _conv2d_weight_gradient(x: Any, g: Any, *, kernel_size: Pair, **options: Pai
     return (weight, bias), backward
 
 
-def _chunk(g: Array, taps: int) -> int:
-    """How many places one workgroup adds: whole rounds of its lanes, so that about GROUPS_WANTED share the work."""
-    places = g.shape[0] * prod(g.shape[2:])
+def _weight_in_tiles(x: Array, outputs: int, places: int) -> bool:
+    """The same for the weight gradient, whose long sums make enough workgroups of few places."""
+    return x.device.kind not in ("software", "cpu") and outputs >= MANY_CHANNELS and places >= MANY_PLACES
+
+
+def _partial_weight_gradient(x: Array, g: Array, kernel_size: Pair, options: dict[str, Pair]) -> Any:
+    """The sums per chunk: whole rounds of a workgroup's lanes or slices, so that enough workgroups share the work."""
+    places, taps = g.shape[0] * prod(g.shape[2:]), x.shape[1] * prod(kernel_size)
+    if _weight_in_tiles(x, g.shape[1], places):
+        chunk = T.SLICE * max(4, ceil_div(places, T.SLICE * T.weight_chunks(g.shape[1], taps)))
+        return T.conv2d_weight_gradient_tiled(x, g, kernel_size=kernel_size, chunk=chunk, **options)
     tiles = ceil_div(g.shape[1], K.WEIGHT_TILE) * ceil_div(taps + 1, K.WEIGHT_TILE)
-    return K.LANES * max(4, ceil_div(places, K.LANES * ceil_div(GROUPS_WANTED.get(g.device.kind, 1024), tiles)))
+    rounds = ceil_div(places, K.LANES * ceil_div(GROUPS_WANTED.get(g.device.kind, 1024), tiles))
+    return K.conv2d_weight_gradient(x, g, kernel_size=kernel_size, chunk=K.LANES * max(4, rounds), **options)
 
 
 def im2col(x: Any, *, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1) -> Tensor:

@@ -2,13 +2,16 @@
 // One invocation per element of the image, which gathers its columns in the order of the taps.
 
 override WORKGROUP: u32 = 256;
+override KERNEL_H: u32 = 3;
+override KERNEL_W: u32 = 3;
+override STRIDE_H: u32 = 1;
+override STRIDE_W: u32 = 1;
 //!include lib/index.wgsl
 
 struct Params {
-    batch: u32, channels: u32, height: u32, width: u32,
-    kernel_h: u32, kernel_w: u32, out_h: u32, out_w: u32,
-    stride_h: u32, stride_w: u32, pad_h: u32, pad_w: u32,
-    dilation_h: u32, dilation_w: u32,
+    planes: u32, height: u32, width: u32, out_h: u32,
+    out_w: u32, pad_h: u32, pad_w: u32, dilation_h: u32,
+    dilation_w: u32,
 }
 
 @group(0) @binding(0) var<storage, read> columns: array<f32>;
@@ -19,21 +22,21 @@ struct Params {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let i = flat_group(group, groups) * WORKGROUP + lane;
-    if i >= params.batch * params.channels * params.height * params.width { return; }
+    if i >= params.planes * params.height * params.width { return; }
     let bottom = i / params.width % params.height + params.pad_h;
     let right = i % params.width + params.pad_w;
-    let plane = i / (params.width * params.height);  // sample · channels + channel
+    let places = params.out_h * params.out_w;
+    let first = i / (params.width * params.height) * KERNEL_H * KERNEL_W * places;
     var sum = 0.0;
-    for (var u = 0u; u < params.kernel_h; u++) {
+    for (var u = 0u; u < KERNEL_H; u++) {
         let row = bottom - u * params.dilation_h;  // wraps around above the image, and is far beyond it then
-        let y = row / params.stride_h;
-        if y * params.stride_h != row || y >= params.out_h { continue; }
-        for (var v = 0u; v < params.kernel_w; v++) {
+        let y = row / STRIDE_H;
+        if y * STRIDE_H != row || y >= params.out_h { continue; }
+        for (var v = 0u; v < KERNEL_W; v++) {
             let column = right - v * params.dilation_w;
-            let x = column / params.stride_w;
-            if x * params.stride_w != column || x >= params.out_w { continue; }
-            let tap = (plane * params.kernel_h + u) * params.kernel_w + v;
-            sum += columns[(tap * params.out_h + y) * params.out_w + x];
+            let x = column / STRIDE_W;
+            if x * STRIDE_W != column || x >= params.out_w { continue; }
+            sum += columns[first + (u * KERNEL_W + v) * places + y * params.out_w + x];
         }
     }
     out[i] = sum;

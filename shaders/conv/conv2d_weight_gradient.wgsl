@@ -1,15 +1,16 @@
 // out[k,o,t] = Σ over the places of chunk k of g[n,o,y,x] · (the image's element under tap t = (c,u,v); 1 for the last t, the bias).
-// One workgroup per chunk and tile of 8 outputs × 8 taps; lanes walk the places, then a tree adds them in a fixed order.
+// One workgroup per chunk and tile of 8 outputs × 8 taps; lanes walk the places, then four lanes per element add over the lanes.
 
-override WORKGROUP: u32 = 64;
+override KERNEL_H: u32 = 3;
+override KERNEL_W: u32 = 3;
+const LANES = 64u;
 //!include lib/index.wgsl
 
 struct Params {
     batch: u32, channels: u32, height: u32, width: u32,
-    outputs: u32, kernel_h: u32, kernel_w: u32, out_h: u32,
-    out_w: u32, stride_h: u32, stride_w: u32, pad_h: u32,
-    pad_w: u32, dilation_h: u32, dilation_w: u32, chunk: u32,
-    chunks: u32,
+    outputs: u32, out_h: u32, out_w: u32, stride_h: u32,
+    stride_w: u32, pad_h: u32, pad_w: u32, dilation_h: u32,
+    dilation_w: u32, chunk: u32, chunks: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -17,7 +18,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-var<workgroup> partial: array<mat4x4<f32>, WORKGROUP>;
+override TAPS: u32 = KERNEL_H * KERNEL_W;
+// Of one block of 4 × 4 at a time: what more shared memory would take from the cache is worth more there.
+var<workgroup> partial: array<vec4<f32>, 256>;  // [output][lane]
+var<workgroup> quarters: array<f32, LANES>;     // [quarter of the lanes][element]
 
 fn pixel(plane: u32, row: i32, column: i32) -> f32 {
     if u32(row) < params.height && u32(column) < params.width {
@@ -32,9 +36,9 @@ struct Taps { down: vec4<i32>, right: vec4<i32>, plane: vec4<u32>, is_bias: vec4
 fn taps_from(first: u32, count: u32) -> Taps {
     let t = first + vec4(0u, 1u, 2u, 3u);
     return Taps(
-        vec4<i32>(t / params.kernel_w % params.kernel_h * params.dilation_h),
-        vec4<i32>(t % params.kernel_w * params.dilation_w),
-        min(t / (params.kernel_h * params.kernel_w), vec4(params.channels - 1u)) * params.height * params.width,
+        vec4<i32>(t / KERNEL_W % KERNEL_H * params.dilation_h),
+        vec4<i32>(t % KERNEL_W * params.dilation_w),
+        min(t / TAPS, vec4(params.channels - 1u)) * params.height * params.width,
         t == vec4(count),
     );
 }
@@ -48,26 +52,27 @@ fn seen_under(taps: Taps, image: u32, top: i32, left: i32) -> vec4<f32> {
         vec4(1.0), taps.is_bias);
 }
 
-// The sum over the lanes of a 4 × 4 block, written by 16 lanes.
+// The sum over the lanes of a 4 × 4 block, written by 16 lanes. Quads of lanes start apart, so that none meet in a bank.
 fn store(lane: u32, sums: mat4x4<f32>, chunk: u32, first_output: u32, first_tap: u32, columns: u32) {
-    partial[lane] = sums;
+    for (var i = 0u; i < 4u; i++) { partial[i * LANES + lane] = sums[i]; }
     workgroupBarrier();
-    for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
-        if lane < stride { partial[lane] += partial[lane + stride]; }
-        workgroupBarrier();
-    }
-    let row = first_output + lane / 4u;
-    let column = first_tap + lane % 4u;
-    if lane < 16u && chunk < params.chunks && row < params.outputs && column < columns {
-        out[(chunk * params.outputs + row) * columns + column] = partial[0][lane / 4u][lane % 4u];
-    }
+    let row = lane % 16u / 4u;
+    let start = lane / 16u * 16u;
+    var sum = 0.0;
+    for (var l = 0u; l < 16u; l++) { sum += partial[row * LANES + start + (l + lane / 4u) % 16u][lane % 4u]; }
+    quarters[lane] = sum;
     workgroupBarrier();
+    let o = first_output + row;
+    let t = first_tap + lane % 4u;
+    if lane < 16u && chunk < params.chunks && o < params.outputs && t < columns {
+        out[(chunk * params.outputs + o) * columns + t] = (sum + quarters[lane + 16u]) + (quarters[lane + 32u] + quarters[lane + 48u]);
+    }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
-    let taps = params.channels * params.kernel_h * params.kernel_w;
+    let taps = params.channels * TAPS;
     let tap_tiles = taps / 8u + 1u;  // of taps + 1: the last one is the bias
     let output_tiles = (params.outputs + 7u) / 8u;
     let tile = flat_group(group, groups);
@@ -87,7 +92,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     var low_high = mat4x4<f32>();
     var high_low = mat4x4<f32>();
     var high_high = mat4x4<f32>();
-    for (var position = begin + lane; position < end; position += WORKGROUP) {
+    for (var position = begin + lane; position < end; position += LANES) {
         let place = position % places;
         let sample = position / places;
         let top = i32(place / params.out_w * params.stride_h) - i32(params.pad_h);

@@ -7,7 +7,6 @@ steps, even with momentum.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,21 +70,18 @@ class LeNet5(Classifier):
         self.fc3 = nn.Linear(84, 10, init="fan_in_uniform", rng=rng, device=device)
 
     def layers(self) -> list[tuple[str, Layer]]:
-        """conv1, pool1, conv2, pool2, flatten, fc1, fc2, fc3; a ReLU after all but the last and the pools."""
+        """conv1, pool1, conv2, pool2, flatten, fc1, fc2, fc3; a ReLU in the pools, fc1 and fc2.
+
+        The ReLU of a maximum is the maximum of the ReLUs, so the pools apply it to a quarter of the elements.
+        """
         return [
-            ("conv1", partial(_conv_relu, self.conv1)), ("pool1", _pool),
-            ("conv2", partial(_conv_relu, self.conv2)), ("pool2", _pool),
+            ("conv1", self.conv1), ("pool1", _pool), ("conv2", self.conv2), ("pool2", _pool),
             ("flatten", _flatten), ("fc1", self.fc1), ("fc2", self.fc2), ("fc3", self.fc3),
         ]  # fmt: skip
 
 
-def _conv_relu(layer: nn.Conv2d, x: Any) -> Any:
-    """The convolution with its ReLU in one kernel."""
-    return ops.conv2d(x, layer.weight, layer.bias, padding=layer.padding, activation="relu")
-
-
 def _pool(x: Any) -> Any:
-    return ops.max_pool2d(x, kernel_size=2)
+    return ops.max_pool2d(x, kernel_size=2, activation="relu")
 
 
 def _flatten(x: Any) -> Any:
