@@ -116,7 +116,9 @@ def test_every_include_exists_and_every_library_file_is_used():
     wanted = {name for text in texts.values() for name in re.findall(r"^//!include (\S+)", text, re.M)}
     there = {f"lib/{p.name}" for p in (ROOT / "lib").glob("*.wgsl")}
     assert wanted <= there
-    variants = {n for n in there if re.search(r"\.(subgroup|f16)\.wgsl$", n) and re.sub(r"\.(subgroup|f16)\.wgsl$", ".wgsl", n) in wanted}
+    variants = {
+        n for n in there if re.search(r"\.(subgroup|f16|half)\.wgsl$", n) and re.sub(r"\.(subgroup|f16|half)\.wgsl$", ".wgsl", n) in wanted
+    }
     assert there - wanted - variants <= {"lib/probe_subgroup.wgsl"}
 
 
