@@ -60,9 +60,10 @@ class Launch:
                `flat_group`), or a tuple of up to three.
     params:    the values of the shader's `Params`.
     constants: values for the shader's `override` constants.
+    half:      take the variants of included files that load float16 as such, on an adapter with f16.
     """
 
-    __slots__ = ("constants", "groups", "outputs", "params")
+    __slots__ = ("constants", "groups", "half", "outputs", "params")
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Launch:
         groups: int | tuple[int, ...],
         params: dict[str, Any] | None = None,
         constants: dict[str, Any] | None = None,
+        half: bool = False,
     ) -> None:
         if outputs is None:
             self.outputs: dict[str, Out] = {}
@@ -78,7 +80,7 @@ class Launch:
         else:
             self.outputs = {"out": outputs if isinstance(outputs, Out) else Out(tuple(outputs))}
         self.groups = fold_groups(groups)
-        self.params, self.constants = params or {}, constants or {}
+        self.params, self.constants, self.half = params or {}, constants or {}, half
 
 
 def fold_groups(groups: int | tuple[int, ...]) -> tuple[int, int, int]:

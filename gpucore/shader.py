@@ -3,6 +3,9 @@
 Includes are lines `//!include lib/name.wgsl`, a comment to WGSL; their text is appended after the file's own, so the
 line numbers of errors stay those of the file. Where `lib/name.subgroup.wgsl` (or `.f16.wgsl`, `.int64.wgsl`) stands beside
 `lib/name.wgsl`, it replaces it on adapters with that feature.
+
+A launch may ask for `lib/name.half.wgsl` in the same way: the variants that bind weights of float16 as f16, on adapters
+that have it, where the others read them as pairs in a u32. Such a shader is named as in `linalg/gemv:half`.
 """
 
 from __future__ import annotations
@@ -60,14 +63,19 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Shader:
-    """One .wgsl file by its name below the shader folder, without the ending."""
+    """One .wgsl file by its name below the shader folder, without the ending; `:half` after it for its variant."""
 
     name: str
 
     @property
     def path(self) -> Path:
         """The file."""
-        return ROOT / f"{self.name}.wgsl"
+        return ROOT / f"{self.name.partition(':')[0]}.wgsl"
+
+    @property
+    def with_half(self) -> Shader:
+        """The same file with the variants that load float16 as such."""
+        return Shader(f"{self.name.partition(':')[0]}:half")
 
     def code(self, features: Features = Features()) -> str:
         """The text given to the compiler for these features."""
@@ -76,6 +84,9 @@ class Shader:
     def source_hash(self) -> str:
         """A short hash of the text in every variant, for reports and tuning files."""
         text = "".join(self.code(Features(s, h, False, i)) for s in (False, True) for h in (False, True) for i in (False, True))
+        half = self.with_half.code(Features(True, True, False))
+        if half != self.code(Features(True, True, False)):
+            text += half
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
@@ -126,9 +137,9 @@ def _text(name: str) -> str:
     return (ROOT / name).read_text()
 
 
-def _variant(name: str, features: Features) -> str:
+def _variant(name: str, features: Features, half: bool) -> str:
     stem = name.removesuffix(".wgsl")
-    for on, suffix in ((features.subgroups, "subgroup"), (features.f16, "f16"), (features.int64, "int64")):
+    for on, suffix in ((half and features.f16, "half"), (features.subgroups, "subgroup"), (features.f16, "f16"), (features.int64, "int64")):
         if on and (ROOT / f"{stem}.{suffix}.wgsl").exists():
             return f"{stem}.{suffix}.wgsl"
     return name
@@ -136,12 +147,13 @@ def _variant(name: str, features: Features) -> str:
 
 @cache
 def _code(name: str, features: Features) -> str:
-    parts, queue, seen = [], [f"{name}.wgsl"], set()
+    file, _, variant = name.partition(":")
+    parts, queue, seen = [], [f"{file}.wgsl"], set()
     while queue:
         text = _text(queue.pop(0))
         parts.append(text)
         for wanted in _INCLUDE.findall(text):
-            chosen = _variant(wanted, features)
+            chosen = _variant(wanted, features, variant == "half")
             if chosen not in seen:
                 seen.add(chosen)
                 queue.append(chosen)

@@ -40,15 +40,18 @@ def matmul_tiled(a, b, bias=None, *, transpose_a=False, transpose_b=False, activ
     return matmul(a, b, bias, transpose_a=transpose_a, transpose_b=transpose_b, activation=activation)
 
 
-def gemv(a, b, bias=None, *, activation=None, rows=None):
-    """activation(b·a + bias): matrix b [rows, cols], vector a [cols]."""
+def gemv(a, b, bias=None, *, activation=None, native=None, config=None):
+    """activation(b·a + bias): matrix b [rows, cols], vector a [cols]; native and config have no part in the result."""
     product = b @ a
     return ACTIVATIONS[activation](product if bias is None else product + bias)
 
 
-def vecmat(a, b, bias=None, *, activation=None):
-    """activation(a·b + bias): vector a [rows], matrix b [rows, cols]."""
-    return gemv(a, b.T, bias, activation=activation)
+def vecmat(a, b, bias=None, *, activation=None, parts=None, native=None, config=None):
+    """activation(a·b + bias): vector a [rows], matrix b [rows, cols]. With parts, a·b of that many blocks of rows: [parts, cols]."""
+    if parts is None:
+        return gemv(a, b.T, bias, activation=activation)
+    each = -(-len(a) // parts)
+    return np.stack([a[i * each : (i + 1) * each] @ b[i * each : (i + 1) * each] for i in range(parts)])
 
 
 # The same products with the values of b stored in 16 bits.

@@ -119,7 +119,7 @@ def test_every_include_exists_and_every_library_file_is_used():
     variants = {
         n
         for n in there
-        if re.search(r"\.(subgroup|f16|int64)\.wgsl$", n) and re.sub(r"\.(subgroup|f16|int64)\.wgsl$", ".wgsl", n) in wanted
+        if re.search(r"\.(subgroup|f16|int64|half)\.wgsl$", n) and re.sub(r"\.(subgroup|f16|int64|half)\.wgsl$", ".wgsl", n) in wanted
     }
     assert there - wanted - variants <= {"lib/probe_subgroup.wgsl"}
 

@@ -37,6 +37,8 @@ def test_vectors(rng):
     m, x, y = rng.standard_normal((4, 3)), rng.standard_normal(3), rng.standard_normal(4)
     np.testing.assert_allclose(ref.gemv(x, m, y), [m[i] @ x + y[i] for i in range(4)], rtol=1e-12)
     np.testing.assert_allclose(ref.vecmat(y, m), sum(y[i] * m[i] for i in range(4)), rtol=1e-12)
+    parts = ref.vecmat(y, m, parts=3)  # two rows, two rows, none
+    np.testing.assert_allclose(parts, [y[0] * m[0] + y[1] * m[1], y[2] * m[2] + y[3] * m[3], 0 * m[0]], rtol=1e-12)
 
 
 def test_activations_against_scipy():

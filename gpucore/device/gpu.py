@@ -112,7 +112,8 @@ class GpuDevice(Device):
         launch = kernel.launch(inputs, options)
         outputs = [(tuple(o.shape), as_dtype(o.dtype)) for o in launch.outputs.values()]
         self._check_bindings(kernel, inputs, outputs)
-        pipeline, layout = self.pipeline(kernel.shader, launch.constants)
+        shader = kernel.shader.with_half if launch.half and self.features.f16 else kernel.shader
+        pipeline, layout = self.pipeline(shader, launch.constants)
         params = kernel.shader.pack(launch.params)
         prepared = Prepared.build(self.native, self.features.immediates, kernel, inputs, options, launch, outputs, pipeline, layout, params)
         self._prepared[key] = prepared

@@ -12,13 +12,13 @@ from kernels_ref import linalg as ref
 from ..array import Array
 from ..errors import ConfigError
 from ..kernel import Case, Kernel, Launch, ceil_div, kernel
-from .gemv import GEMV, VECMAT, gemv, gemv_bf16, gemv_f16, vecmat, vecmat_bf16, vecmat_f16
+from .gemv import GEMV, VECMAT, gemv, gemv_bf16, gemv_f16, vecmat, vecmat_bf16, vecmat_f16, vecmat_parts
 from .products import ACTIVATIONS, activation_index, batch_shape, matmul_flops, matmul_launch, product_shape, stored
 
 __all__ = [
     "ACTIVATIONS", "DIRECT", "GEMV", "TILED", "VECMAT", "activation_index", "batch_shape", "choose_tile", "gemv", "gemv_bf16", "gemv_f16",
     "matmul", "matmul_bf16", "matmul_f16", "matmul_tiled", "matmul_tiled_bf16", "matmul_tiled_f16", "product_shape",
-    "vecmat", "vecmat_bf16", "vecmat_f16",
+    "vecmat", "vecmat_bf16", "vecmat_f16", "vecmat_parts",
 ]  # fmt: skip
 
 DIRECT_TILE = 32

@@ -14,6 +14,7 @@ from . import elementwise, reduce, shape
 from .unary import unary_backward
 
 if TYPE_CHECKING:
+    from ..device.base import Device
     from ..tensor import Tensor
 
 __all__ = ["linear", "matmul"]
@@ -110,16 +111,35 @@ def _run(a: Array, b: Array, bias: Array | None, transpose_a: bool, transpose_b:
     storage = b.dtype.name
     plain = a.ndim == b.ndim == 2 and inner > 0
     if plain and rows == 1:  # a's row is the vector, stored either way
-        kernel = (K.GEMV if transpose_b else K.VECMAT)[storage]
-        return kernel(a.view((inner,)), b, bias, activation=activation).view((1, cols))
+        return _with_vector(a, b, not transpose_b, bias, activation).view((1, cols))
     if plain and cols == 1 and bias is None and storage not in HALVES:
-        kernel = (K.VECMAT if transpose_a else K.GEMV)[a.dtype.name]
-        return kernel(b.view((inner,)), a, activation=activation).view((rows, 1))
+        return _with_vector(b, a, transpose_a, None, activation).view((rows, 1))
     options = dict(transpose_a=transpose_a, transpose_b=transpose_b, activation=activation)
     tile = K.choose_tile(a.device.kind, prod(batch), rows, cols)
     if tile:
         return K.TILED[storage](a, b, bias, tile=tile, **options)
     return K.DIRECT[storage](a, b, bias, **options)
+
+
+def _with_vector(vector: Array, matrix: Array, down: bool, bias: Array | None, activation: str | None) -> Any:
+    """activation(the matrix times the vector + bias); `down`: the vector runs down its rows, else along them."""
+    x, storage = vector.view((vector.size,)), matrix.dtype.name
+    if not down or matrix.shape[1] == 1:
+        return K.GEMV[storage](x, matrix if not down else matrix.view((1, x.size)), bias, activation=activation)
+    parts = K.vecmat_parts(x.device.kind, storage, *matrix.shape)
+    if parts == 1:
+        return K.VECMAT[storage](x, matrix, bias, activation=activation)
+    sums = K.VECMAT[storage](x, matrix, parts=parts)
+    return K.vecmat(_ones(x.device, parts), sums, bias, activation=activation)
+
+
+def _ones(device: Device, size: int) -> Array:
+    """A vector of ones, kept with the device."""
+    key = ("ones", size)
+    if key not in device.cache:
+        device.cache[key] = device.ones((size,))
+    ones: Array = device.cache[key]
+    return ones
 
 
 def _check_dtypes(a: Array, b: Array) -> None:

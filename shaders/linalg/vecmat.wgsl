@@ -1,51 +1,97 @@
-// out = activation(a·b + bias): vector [rows] times matrix [rows, cols] (f32, f16 or bf16).
-// One workgroup per 32 columns: 8 invocations across, 4 columns each, the others down the rows; then one sum over those.
+// out = activation(a·b + bias): vector [rows] times matrix [rows, cols] (f32, f16 or bf16); or that of each block of rows.
+// A workgroup takes ACROSS lanes of 16 bytes along the columns, the others down the rows of its block; then one sum over those.
 
 override WORKGROUP: u32 = 256;
-override VECTOR_B: bool = false;  // cols is a multiple of 4
+override ACROSS: u32 = 8;  // a power of two, at most WORKGROUP
+override STEPS: u32 = 4;   // rows per lane whose loads are under way at once: 1, 2, 4 or 8
+override WIDTH: u32 = 1;   // columns per lane: 4 (f32) or 8 (16 bits) where cols is a multiple of it, else 1
 override HAS_BIAS: bool = false;
-const ACROSS = 8u;
+override DOWN: u32 = WORKGROUP / ACROSS;
+override SLOTS: u32 = WORKGROUP;  // twice that where WIDTH is 8
 //!include lib/index.wgsl
 //!include lib/tile_weights.wgsl
 //!include lib/tile_activation.wgsl
 
-struct Params { rows: u32, cols: u32 }
+struct Params { rows: u32, cols: u32, parts: u32 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read> b: array<Weights>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
+var<workgroup> sums: array<vec4<f32>, SLOTS>;  // low, then high, of each lane
+var<private> low: vec4<f32>;
+var<private> high: vec4<f32>;
 
-// Columns c..c+3 of a row; past the last column the last one again, which is not stored.
-fn four(row: u32, c: u32) -> vec4<f32> {
-    let start = row * params.cols;
-    if VECTOR_B { return read_weights4(start + c); }
-    let last = params.cols - 1u;
-    return vec4<f32>(read_weight(start + c), read_weight(start + min(c + 1u, last)), read_weight(start + min(c + 2u, last)), read_weight(start + min(c + 3u, last)));
+// Adds a row's WIDTH columns from c, times the vector's element.
+fn add(row: u32, c: u32) {
+    let x = a[row];
+    let at = row * params.cols + c;
+    if WIDTH == 1u { low.x += x * read_weight(at); }
+    if WIDTH == 4u { low += x * weights_low(b[at >> 2u]); }
+    if WIDTH == 8u {
+        let w = b[at >> 3u];
+        low += x * weights_low(w);
+        high += x * weights_high(w);
+    }
+}
+
+// Written out, so that the loads of all steps are under way before the first product.
+fn two(row: u32, c: u32) { add(row, c); add(row + DOWN, c); }
+fn four(row: u32, c: u32) { two(row, c); two(row + 2u * DOWN, c); }
+fn steps(row: u32, c: u32) {
+    if STEPS == 1u { add(row, c); }
+    if STEPS == 2u { two(row, c); }
+    if STEPS == 4u { four(row, c); }
+    if STEPS == 8u { four(row, c); four(row + 4u * DOWN, c); }
+}
+
+// Adds up what the lanes of each column have; the first ACROSS lanes get it.
+fn column_sums(lane: u32) {
+    sums[lane] = low;
+    if WIDTH == 8u { sums[WORKGROUP + lane] = high; }
+    workgroupBarrier();
+    for (var stride = WORKGROUP / 2u; stride >= ACROSS; stride /= 2u) {
+        if lane < stride {
+            sums[lane] += sums[lane + stride];
+            if WIDTH == 8u { sums[WORKGROUP + lane] += sums[WORKGROUP + lane + stride]; }
+        }
+        workgroupBarrier();
+    }
+}
+
+fn store(start: u32, c: u32, sum: f32) {
+    var value = sum;
+    if HAS_BIAS { value += bias[c]; }
+    out[start + c] = activate(value);
+}
+
+fn store4(start: u32, c: u32, four: vec4<f32>) {
+    store(start, c, four.x);
+    store(start, c + 1u, four.y);
+    store(start, c + 2u, four.z);
+    store(start, c + 3u, four.w);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
-    let c = (flat_group(group, groups) * ACROSS + lane % ACROSS) * 4u;
-    var sum = vec4<f32>();
-    if c < params.cols {
-        for (var row = lane / ACROSS; row < params.rows; row += WORKGROUP / ACROSS) { sum += a[row] * four(row, c); }
+    let across = (params.cols + ACROSS * WIDTH - 1u) / (ACROSS * WIDTH);
+    let g = flat_group(group, groups);
+    let c = (g % across * ACROSS + lane % ACROSS) * WIDTH;
+    let part = g / across;
+    let each = (params.rows + params.parts - 1u) / params.parts;
+    let inside = c < params.cols && part < params.parts;
+    if inside {
+        let end = min(params.rows, (part + 1u) * each);
+        var row = part * each + lane / ACROSS;
+        for (; row + (STEPS - 1u) * DOWN < end; row += STEPS * DOWN) { steps(row, c); }
+        for (; row < end; row += DOWN) { add(row, c); }
     }
-    sums[lane] = sum;
-    workgroupBarrier();
-    for (var stride = WORKGROUP / 2u; stride >= ACROSS; stride /= 2u) {
-        if lane < stride { sums[lane] += sums[lane + stride]; }
-        workgroupBarrier();
-    }
-    if lane >= ACROSS || c >= params.cols { return; }
-    sum = sums[lane];
-    for (var j = 0u; j < min(4u, params.cols - c); j++) {
-        var value = sum[j];
-        if HAS_BIAS { value += bias[c + j]; }
-        out[c + j] = activate(value);
-    }
+    column_sums(lane);
+    if lane >= ACROSS || !inside { return; }
+    if WIDTH == 1u { store(part * params.cols, c, sums[lane].x); return; }
+    store4(part * params.cols, c, sums[lane]);
+    if WIDTH == 8u { store4(part * params.cols, c + 4u, sums[WORKGROUP + lane]); }
 }
