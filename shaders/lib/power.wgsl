@@ -16,12 +16,11 @@ fn positive_power(x: f32, y: f32) -> f32 {
     // log2(m) = C·(s + s³/3 + s⁵/5 + ...) with s = (m - 1)/(m + 1) and C = 2/ln 2; s as high + low.
     let f = m - 1.0;
     let n = m + 1.0;
-    let inverse = 1.0 / n;
-    let s = f * inverse;
+    let s = f / n;
     let n_high = upper_bits(n);
     let n_low = m - (n_high - 1.0);
     let s_high = upper_bits(s);
-    let s_low = ((f - s_high * n_high) - s_high * n_low) * inverse;  // makes up for s, which need not be rounded right
+    let s_low = ((f - s_high * n_high) - s_high * n_low) / n;
     let z = s * s;
     let tail = z * fma(z, fma(z, fma(z, fma(z, 0.0909090909, 0.111111111), 0.142857143), 0.2), 0.333333333);
     // C = 2.884765625 (12 bits) + 0.000624456778
