@@ -36,7 +36,7 @@ def test_kernel_matches_without_optional_features(plain_gpu, name, index):
 
 def _leave_out_unfit(gpu, name, index):
     if lacks := unfit(gc.KERNELS[name], index, gpu):
-        pytest.skip(f"this candidate needs {lacks}")
+        pytest.skip(f"this case needs {lacks}")
 
 
 def _say(r):

@@ -69,7 +69,8 @@ def _extremes(op: str) -> np.ndarray:
     + [dict(x=_extremes(op), op=op, low=-0.5, high=20.0, id=f"{op} extremes") for op in UNARY]
     + [dict(x=_extremes("clip"), op="clip", low=low, high=high) for low, high in ((-inf, 2.0), (0.1, inf), (3.0, -1.0))]
     + [dict(x=lambda rng: (20 * rng.standard_normal(4001)).astype(np.float32), op=op, low=0.1, id=f"{op} wide")
-       for op in UNARY if op not in ("exp", "log", "sqrt", "rsqrt")],
+       for op in UNARY if op not in ("exp", "log", "sqrt", "rsqrt")]
+    + [dict(x=(65537 * 1024 + 3,), op="relu", large=True)],
 )  # fmt: skip
 def unary(x: Array, *, op: str, low: float = 0.0, high: float = 0.0) -> Launch:
     """op(x), elementwise; `low` is the slope of leaky_relu, `low` and `high` the ends of clip."""

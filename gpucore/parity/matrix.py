@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from math import prod
 from typing import Any
 
 from ..device import Device, DeviceInfo, device, devices
 from ..kernel import KERNELS, Kernel
+from ..memory import format_bytes
 from ..report import environment
 from .check import Arrays, CaseResult, case_data, case_inputs, case_label, compare, failed
 from .selftest import SelfTest, Subnormals, probe_subnormals, self_test
@@ -176,7 +178,7 @@ def _compare_all(kernel: Kernel, index: int, label: str, on: Sequence[Device], q
     data = None
     for i in numbers:
         try:
-            if (_is_large(kernel, index) and not _fits(case_inputs(kernel, index)[0], on[i])) or unfit(kernel, index, on[i]):
+            if unfit(kernel, index, on[i]):
                 found.append((i, None))
                 continue
             data = data or case_data(kernel, index)
@@ -187,12 +189,20 @@ def _compare_all(kernel: Kernel, index: int, label: str, on: Sequence[Device], q
 
 
 def unfit(kernel: Kernel, index: int, dev: Device) -> str:
-    """What a candidate wants that the device lacks, where a case asks for one that cannot run there; else ""."""
+    """What a case wants that the device lacks: memory for a large one, workgroups for a candidate; "" when it can run."""
     case = kernel.cases[index]
-    config = None if callable(case) else case.get("config")
-    if kernel.choices is None or config is None or kernel.choices[config].fits(dev):
+    if callable(case):
         return ""
-    return kernel.choices[config].wants()
+    config = case.get("config")
+    if kernel.choices is not None and config is not None and not kernel.choices[config].fits(dev):
+        return kernel.choices[config].wants()
+    limit = dev.info.limits.get("max_storage_binding", 0) or float("inf")
+    largest = max((prod(v) * 4 for v in case.values() if isinstance(v, tuple) and all(isinstance(n, int) for n in v)), default=0)
+    if case.get("large") and largest > limit:
+        return f"bindings of {format_bytes(largest)}"
+    if case.get("large") and any(callable(v) for v in case.values()) and not _fits(case_inputs(kernel, index)[0], dev):
+        return "larger bindings"
+    return ""
 
 
 def _fits(arrays: Arrays, dev: Device) -> bool:
