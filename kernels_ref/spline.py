@@ -110,10 +110,12 @@ def kan_table_narrow(x, table, bias=None, *, base=False, **grid):
     return kan_tile_layer(x, table, bias, split=x.shape[1], base=base, **grid)[0]
 
 
-def kan_tile_gradient(x, g, *, split, base=False, config=None, **grid):
-    """Per split of the batch: Σ_b f_r(x[b,i])·g[b,j], as [split, in, rows, out]."""
+def kan_tile_gradient(x, g, *, split, base=False, bias=False, config=None, **grid):
+    """Per split of the batch: Σ_b f_r(x[b,i])·g[b,j] and, with a bias, Σ_b g[b,j] in one row more: [split, rows of all inputs, out]."""
     f = _functions(x, base, **grid)
-    return np.stack([np.tensordot(f[b : b + split], g[b : b + split], (0, 0)) for b in range(0, len(x), split)])
+    f = f.reshape(len(x), f.shape[1] * f.shape[2])
+    f = np.concatenate([f, np.ones((len(x), int(bias)), f.dtype)], axis=1)
+    return np.stack([f[b : b + split].T @ g[b : b + split] for b in range(0, len(x), split)])
 
 
 def kan_tile_input(x, table, g, *, base=False, config=None, **grid):

@@ -60,11 +60,12 @@ def test_third_derivatives(gpu, rng):
     check_gradient(gpu, curvature, x, table)
 
 
-def test_gradient_of_the_gradient_to_the_table(gpu, rng):
-    def to_table(x, table, w):
+@pytest.mark.parametrize("which", [0, 1])
+def test_gradient_of_the_gradients_to_table_and_bias(gpu, rng, which):
+    def to_weights(x, table, bias, w):
         with gc.GradientTape() as tape:
-            total = ops.sum(ops.multiply(ops.kan_table_layer(x, table, base=True, **GRID), w))
-        return tape.gradient(total, [table])[0]
+            y = ops.kan_table_layer(x, table, bias, base=True, **GRID)
+            total = ops.sum(ops.multiply(ops.multiply(y, y), w))
+        return tape.gradient(total, [table, bias])[which]
 
-    x, table, _ = arrays(rng, 4, 2, 2, GRID, True)
-    check_gradient(gpu, to_table, x, table, rng.standard_normal((4, 2)))
+    check_gradient(gpu, to_weights, *arrays(rng, 4, 2, 2, GRID, True), rng.standard_normal((4, 2)), fd=1e-5)

@@ -111,10 +111,10 @@ def test_training_gradients_repeat_bit_for_bit(gpu, rng, tables):
 def test_a_layer_is_one_dispatch_and_so_is_each_gradient(gpu, rng, monkeypatch):
     monkeypatch.setitem(spline_table.TABLED, "software", True)
     monkeypatch.setattr(spline_table, "WORKGROUPS", {64: 1, 128: 1})
-    x, table = gpu.tensor(rng.uniform(-3, 3, (64, 9))), gpu.tensor(rng.standard_normal((9, 9, 12)))
+    x, table, bias = gpu.tensor(rng.uniform(-3, 3, (64, 8))), gpu.tensor(rng.standard_normal((8, 9, 16))), gpu.ones((16,))
     with gpu.profile() as profile, gc.GradientTape() as tape:
-        y = ops.kan_table_layer(x, table, base=True, **GRID)
-        tape.gradient(y, [x, table], seed=y)
+        y = ops.kan_table_layer(x, table, bias, base=True, **GRID)
+        tape.gradient(y, [x, table, bias], seed=y)
     assert sorted(name for name, _ in profile.samples) == ["kan_tile_gradient", "kan_tile_input", "kan_tile_layer"]
 
 

@@ -19,6 +19,10 @@ MOST_ROWS = 24
 """Rows per input that the tiles take."""
 SLICE = 16
 """Inner indices in shared memory at a time, about."""
+LONG_SUMS = 3e-5
+"""Absolute gate of the products: single results near zero are differences of sums of up to 60 with the SiLU; the norm's gate is 1e-6."""
+MANY_TILES = 128
+"""From so many wide tiles on, they are worth it where a sum is not split."""
 CUBIC_FUNCTIONS, CUBIC_OUTPUTS, CUBIC_INPUTS, CUBIC_SLICE = 8, 256, 8, 16
 """Of kan_cubic_gradient: functions per input at most, outputs and inputs per workgroup, samples in shared memory."""
 CUBIC_MEMORY = 20 << 10
@@ -112,6 +116,7 @@ _CUBIC = [
     _case(1, 1, 4), _case(65, 9, 260, base=True, bias=True), _case(70, 17, 12, degree=2, grid_size=2), _with_nan(_case(5, 3, 8, bias=True)),
     _with_nan(_case(5, 3, 8, base=True)), _case(33, 8, 36, base=True, degree=1, grid_size=5),
 ]  # fmt: skip
+_WITH_BIAS = [_case(70, 14, 36, base=True), _case(33, 8, 260), _case(33, 5, 7)]
 _EMPTY = _case(0, 3, 4)
 _TINY: dict[str, Any] = dict(degree=1, grid_size=2)
 
@@ -119,7 +124,7 @@ _BENCH = [_case(1024, 784, 64), _case(1024, 256, 1024, base=True), _case(1024, 1
 
 
 @kernel(
-    "spline/kan_tile_layer", ref=ref.kan_tile_layer, flops=_flops, atol=1e-5, choices=TILES,
+    "spline/kan_tile_layer", ref=ref.kan_tile_layer, flops=_flops, atol=LONG_SUMS, choices=TILES,
     bench=_fields(_BENCH, "g", split=64), cases=[
         *_fields([*_SMALL, _EMPTY], "g", split=17), *TILES.across(_fields(_EACH, "g", split=8)),
         *_fields([_case(64 * 65535 + 1, 1, 1, **_TINY)], "g", split=1, large=True),
@@ -145,26 +150,28 @@ def kan_tile_layer(
 
 
 @kernel(
-    "spline/kan_tile_gradient", ref=ref.kan_tile_gradient, flops=_flops, atol=1e-5, choices=TILES,
+    "spline/kan_tile_gradient", ref=ref.kan_tile_gradient, flops=_flops, atol=LONG_SUMS, choices=TILES,
     bench=_fields(_BENCH, "table", split=512), cases=[
-        *_fields(_SMALL, "table", "bias", split=80), *TILES.across(_fields(_EACH, "table", split=48)),
-        *_fields([_case(16 * 65535 + 1, 1, 1, **_TINY)], "table", split=16, large=True),
+        *_fields(_SMALL, "table", "bias", split=80), *_fields(_WITH_BIAS, "table", split=32, bias=True),
+        *TILES.across(_fields(_EACH, "table", split=48)), *_fields([_case(16 * 65535 + 1, 1, 1, **_TINY)], "table", split=16, large=True),
     ],
 )  # fmt: skip
 def kan_tile_gradient(
-    x: Array, g: Array, *, degree: int, grid_size: int, grid_range: Range, split: int, base: bool = False, config: str | None = None
-) -> Launch:
-    """[splits, in, rows, out]: Σ_b f_r(x[b,i])·g[b,j] over each split of so many samples."""
+    x: Array, g: Array, *,
+    degree: int, grid_size: int, grid_range: Range, split: int, base: bool = False, bias: bool = False, config: str | None = None,
+) -> Launch:  # fmt: skip
+    """[splits, in · rows (+ 1), out]: Σ_b f_r(x[b,i])·g[b,j] and, with a bias, Σ_b g[b,j], over each split of so many samples."""
     (batch, inputs), outputs = x.shape, g.shape[-1]
     rows = table_grid("kan_tile_gradient", (inputs, grid_size + degree + base, outputs), degree, grid_size, grid_range, base)
     check_points("kan_tile_gradient", x, (inputs, rows, outputs), None, g)
     name = TILES.pick(x.device, config, ("gradient", batch, inputs, outputs), str(best_tile(inputs * rows, outputs)))
     tile = int(name)
     at_once = min(tile // rows, 16)
-    splits, output_tiles, input_tiles = ceil_div(batch, split), ceil_div(outputs, tile), ceil_div(inputs, at_once)
+    splits, output_tiles, input_tiles = ceil_div(batch, split), ceil_div(outputs, tile), ceil_div(inputs + bias, at_once)
     params = _split_params(x, outputs, (grid_size, grid_range), split, batch) | dict(output_tiles=output_tiles, input_tiles=input_tiles)
     constants = _constants(rows, degree, base) | dict(TILES[name].constants, DEPTH=SLICE, INPUTS=at_once, VECTOR=outputs % 4 == 0)
-    return Launch((splits, inputs, rows, outputs), groups=output_tiles * input_tiles * splits, params=params, constants=constants)
+    constants |= dict(WITH_BIAS=bias)
+    return Launch((splits, inputs * rows + bias, outputs), groups=output_tiles * input_tiles * splits, params=params, constants=constants)
 
 
 @kernel(
@@ -178,7 +185,8 @@ def kan_tile_input(
     rows = table_grid("kan_tile_input", table.shape, degree, grid_size, grid_range, base)
     check_points("kan_tile_input", x, table.shape, None, g)
     (batch, inputs), outputs = x.shape, table.shape[2]
-    name = TILES.pick(x.device, config, ("input", batch, inputs, outputs), str(best_tile(batch, inputs * rows)))
+    many = ceil_div(batch, 128) * ceil_div(inputs * rows, 128) >= MANY_TILES
+    name = TILES.pick(x.device, config, ("input", batch, inputs, outputs), "128" if many else "64")
     tile = int(name)
     slopes = max(8, rows - 1) if rows > 6 else rows - 1  # seven rows are worth an empty one, to lie evenly
     at_once = tile // slopes
@@ -192,13 +200,15 @@ def kan_tile_input(
 
 
 @kernel(
-    "spline/kan_cubic_gradient", ref=ref.kan_tile_gradient, flops=_flops, atol=1e-5,
+    "spline/kan_cubic_gradient", ref=ref.kan_tile_gradient, flops=_flops, atol=LONG_SUMS,
     bench=_fields(_BENCH[1:3], "table", split=512), cases=[
-        *_fields(_CUBIC, "table", "bias", split=80), *_fields([_case(70, 11, 36, base=True)], "table", split=32),
+        *_fields(_CUBIC, "table", "bias", split=80), *_fields(_WITH_BIAS[:2], "table", split=32, bias=True),
         *_fields([_case(16 * 65535 + 1, 1, 4, **_TINY)], "table", split=16, large=True),
     ],
 )  # fmt: skip
-def kan_cubic_gradient(x: Array, g: Array, *, degree: int, grid_size: int, grid_range: Range, split: int, base: bool = False) -> Launch:
+def kan_cubic_gradient(
+    x: Array, g: Array, *, degree: int, grid_size: int, grid_range: Range, split: int, base: bool = False, bias: bool = False
+) -> Launch:
     """kan_tile_gradient for at most 8 functions of degree 3 or lower, of which 4 are touched; out is a multiple of 4."""
     (batch, inputs), outputs = x.shape, g.shape[-1]
     rows = table_grid("kan_cubic_gradient", (inputs, grid_size + degree + base, outputs), degree, grid_size, grid_range, base)
@@ -206,14 +216,14 @@ def kan_cubic_gradient(x: Array, g: Array, *, degree: int, grid_size: int, grid_
     if degree > 3 or rows - base > CUBIC_FUNCTIONS or outputs % 4:
         got = f"got degree {degree}, {rows - base} functions and {outputs} outputs"
         raise ShapeError(f"kan_cubic_gradient: {got}; wants degree 3 or less, at most {CUBIC_FUNCTIONS} and a multiple of 4")
-    splits, output_tiles, input_tiles = ceil_div(batch, split), ceil_div(outputs, CUBIC_OUTPUTS), ceil_div(inputs, CUBIC_INPUTS)
+    splits, output_tiles, input_tiles = ceil_div(batch, split), ceil_div(outputs, CUBIC_OUTPUTS), ceil_div(inputs + bias, CUBIC_INPUTS)
     params = _split_params(x, outputs, (grid_size, grid_range), split, batch) | dict(output_tiles=output_tiles, input_tiles=input_tiles)
-    constants = _constants(rows, degree, base)
-    return Launch((splits, inputs, rows, outputs), groups=output_tiles * input_tiles * splits, params=params, constants=constants)
+    constants = _constants(rows, degree, base) | dict(WITH_BIAS=bias)
+    return Launch((splits, inputs * rows + bias, outputs), groups=output_tiles * input_tiles * splits, params=params, constants=constants)
 
 
 @kernel(
-    "spline/kan_table_narrow", ref=ref.kan_table_narrow, flops=_flops, atol=1e-5,
+    "spline/kan_table_narrow", ref=ref.kan_table_narrow, flops=_flops, atol=LONG_SUMS,
     bench=_fields([_case(n, 256, 1024, base=True) for n in (1, 16)], "g"),
     cases=[
         *_fields([*_SMALL, _EMPTY], "g"), *_fields([_case(3, 300, 33, base=True, bias=True)], "g"),

@@ -22,6 +22,8 @@ __all__ = ["kan_pack", "kan_table_layer", "kan_unpack"]
 
 TABLED = {"software": False, "cpu": False}
 """Whether layers run on tables, by kind of device: hardware does."""
+ALIGN = 64
+"""Elements at whose multiples a part of a tensor may begin: 256 bytes, the largest alignment that adapters want."""
 FEW_SAMPLES = 16
 """Up to here a layer reads only those rows of its table that count."""
 WORKGROUPS = {64: 512, 128: 264}
@@ -89,11 +91,16 @@ def _layer(x: Any, table: Any, bias: Any, *, base: bool, **grid: Any) -> tuple[A
     """y [batch, out]."""
 
     def backward(g: Any) -> Sequence[Any]:
-        return (
-            lambda: _to_inputs(x, table, g, base=base, **grid),
-            lambda: _to_table(x, g, base=base, **grid),
-            None if bias is None else lambda: reduce.sum(g, axis=0),
-        )
+        made: list[Any] = []  # both gradients come from one product
+
+        def to_weights(n: int) -> Any:
+            if not made:
+                both = _to_weights(x, g, bias=bias is not None, base=base, **grid)
+                made.extend(both if bias is not None else (both,))
+            return made[n]
+
+        to_bias = None if bias is None else lambda: to_weights(1)
+        return lambda: _to_inputs(x, table, g, base=base, **grid), lambda: to_weights(0), to_bias
 
     return _run_layer(x, table, bias, base, grid), backward
 
@@ -116,13 +123,16 @@ def _to_inputs(x: Any, table: Any, g: Any, *, base: bool, **grid: Any) -> tuple[
 
 
 @differentiable
-def _to_table(x: Any, g: Any, *, base: bool, **grid: Any) -> tuple[Any, Backward]:
-    """Σ_b f_r(x[b,i])·g[b,j]: [in, rows, out]."""
+def _to_weights(x: Any, g: Any, *, bias: bool, base: bool, **grid: Any) -> tuple[Any, Backward]:
+    """Σ_b f_r(x[b,i])·g[b,j] [in, rows, out] and, with a bias, Σ_b g[b,j] [out]."""
+    table, sums = _run_gradient(x, g, bias, base, grid)
 
-    def backward(h: Any) -> Sequence[Any]:
-        return lambda: _to_inputs(x, h, g, base=base, **grid), lambda: _layer(x, h, None, base=base, **grid)
+    def backward(arriving: Any) -> Sequence[Any]:
+        h, k = arriving if bias else (arriving, None)
+        h = elementwise.zeros_like(table) if h is None else h
+        return lambda: _to_inputs(x, h, g, base=base, **grid), lambda: _layer(x, h, k, base=base, **grid)
 
-    return _run_gradient(x, g, base, grid), backward
+    return (table, sums) if bias else table, backward
 
 
 def _run_layer(x: Any, table: Any, bias: Any, base: bool, grid: dict[str, Any]) -> Any:
@@ -135,19 +145,24 @@ def _run_layer(x: Any, table: Any, bias: Any, base: bool, grid: dict[str, Any]) 
     return y.view((batch, outputs)) if split >= inputs else K.kan_sum(y, bias)
 
 
-def _run_gradient(x: Any, g: Any, base: bool, grid: dict[str, Any]) -> Any:
+def _run_gradient(x: Any, g: Any, bias: bool, base: bool, grid: dict[str, Any]) -> tuple[Any, Any]:
+    """The gradients to the table and, with a bias, to it."""
     (batch, inputs), outputs = x.shape, g.shape[1]
     rows = grid["grid_size"] + grid["degree"] + base
+    size = inputs * rows * outputs
+    options = grid | dict(base=base, bias=bias and size % ALIGN == 0)
     if K.is_cubic(x, rows, grid["degree"], base, outputs):
         tiles = ceil_div(inputs, K.CUBIC_INPUTS) * ceil_div(outputs, K.CUBIC_OUTPUTS)
-        split = ceil_div(_share(batch, tiles, WORKGROUPS[128], 128), K.CUBIC_SLICE) * K.CUBIC_SLICE
-        y = K.kan_cubic_gradient(x, g, split=split, base=base, **grid)
+        split = ceil_div(_share(batch, tiles, WORKGROUPS[128], 128), K.SLICE) * K.SLICE
+        parts = K.kan_cubic_gradient(x, g, split=split, **options)
     else:
         tile = K.best_tile(inputs * rows, outputs)
-        split = _share(batch, ceil_div(inputs, min(16, tile // rows)) * ceil_div(outputs, tile), WORKGROUPS[tile], 64)
-        split = ceil_div(split, K.SLICE) * K.SLICE
-        y = K.kan_tile_gradient(x, g, split=split, base=base, **grid)
-    return y.view((inputs, rows, outputs)) if split >= batch else K.kan_sum(y)
+        tiles = ceil_div(inputs, min(16, tile // rows)) * ceil_div(outputs, tile)
+        split = ceil_div(_share(batch, tiles, WORKGROUPS[tile], 64), K.SLICE) * K.SLICE
+        parts = K.kan_tile_gradient(x, g, split=split, **options)
+    whole = parts if split >= batch else K.kan_sum(parts)
+    sums = whole.view((outputs,), size) if options["bias"] else reduce.sum(g, axis=0) if bias else None
+    return whole.view((inputs, rows, outputs)), sums
 
 
 def _share(length: int, tiles: int, wanted: int, least: int) -> int:

@@ -1,8 +1,10 @@
 // out[c,i,r,j] = Σ over the samples b of split c of f_r(x[b,i]) · g[b,j], f at most 8 cubic or lower B-splines and, with BASE, the SiLU.
 // One workgroup per 8 inputs, 256 outputs and split: 32 lanes per input hold all its sums, 8 outputs each. They branch, all alike, on a
 // sample's cell, so that only the four functions that are not zero there are multiplied.
+// WITH_BIAS: one more row, of the function 1, as if of one more input: the gradient to the bias.
 
 override DEGREE: u32 = 3;
+override WITH_BIAS: bool = false;
 const DEPTH = 16u;   // samples in shared memory at a time
 const INPUTS = 8u;
 const QUADS = 64u;   // of outputs
@@ -53,6 +55,7 @@ fn load_points(lane: u32, first_input: u32, first_sample: u32, end: u32) {
         point = point_of(at);
         if is_nan(at) { point.cell = 5u; }
     }
+    if WITH_BIAS && i == params.inputs && sample < end { point.values.x = 1.0; }
     values[lane] = point.values;
     cells[lane] = point.cell;
     bases[lane] = point.base;
@@ -146,5 +149,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         }
         workgroupBarrier();
     }
-    if first_input + own < params.inputs { store((c * params.inputs + first_input + own) * ROWS, first_quad + quad); }
+    let i = first_input + own;
+    let row = c * (params.inputs * ROWS + u32(WITH_BIAS)) + i * ROWS;
+    if i < params.inputs { store(row, first_quad + quad); }
+    if WITH_BIAS && i == params.inputs { store_row(row, first_quad + quad, l0, h0); }
 }

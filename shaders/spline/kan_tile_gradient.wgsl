@@ -1,7 +1,9 @@
 // out[c,i,r,j] = Σ over the samples b of split c of f_r(x[b,i]) · g[b,j], f the B-splines and, with BASE, the SiLU.
 // One workgroup per INPUTS inputs (the rows of its tile), TILE outputs and split; DEPTH samples at a time in shared memory.
+// WITH_BIAS: one more row, of the function 1, as if of one more input: the gradient to the bias.
 
 override DEGREE: u32 = 3;
+override WITH_BIAS: bool = false;
 override INPUTS: u32 = 8;  // INPUTS · ROWS is at most TILE, INPUTS at most 16; DEPTH is 16
 //!include lib/index.wgsl
 //!include lib/float.wgsl
@@ -40,10 +42,15 @@ fn fetch_arriving(n: u32, first_output: u32, first_sample: u32, end: u32) -> vec
 }
 
 // Into shared memory: the functions of a point, and up to two quads of g.
-fn share(n: u32, at: f32, inside: bool, g0: vec4<f32>, g1: vec4<f32>) {
+fn share(n: u32, i: u32, at: f32, inside: bool, g0: vec4<f32>, g1: vec4<f32>) {
     if n < DEPTH * INPUTS {
         let row = n % INPUTS * ROWS;
-        if inside { put_functions(row, n / INPUTS, at, n / 4u); } else { put_nothing(row, n / INPUTS); }
+        if inside && i < params.inputs {
+            put_functions(row, n / INPUTS, at, n / 4u);
+        } else {
+            put_nothing(row, n / INPUTS);
+            if WITH_BIAS && inside && i == params.inputs { put(row, n / INPUTS, 1.0); }
+        }
     }
     if n < LENGTH { right[n] = g0; }
     if n + 256u < LENGTH { right[n + 256u] = g1; }
@@ -66,7 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     var g0 = fetch_arriving(lane, first_output, start, end);
     var g1 = fetch_arriving(lane + 256u, first_output, start, end);
     for (var first_sample = start; first_sample < end; first_sample += DEPTH) {
-        share(lane, at, first_sample + lane / INPUTS < end && first_input + lane % INPUTS < params.inputs, g0, g1);
+        share(lane, first_input + lane % INPUTS, at, first_sample + lane / INPUTS < end, g0, g1);
         workgroupBarrier();
         // The next slice comes from memory while this one is multiplied.
         let next = first_sample + DEPTH;
@@ -76,7 +83,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         add_products(place, 0u);
         workgroupBarrier();
     }
-    let rows = min(INPUTS, params.inputs - first_input) * ROWS;
-    let row = (c * params.inputs + first_input) * ROWS;
-    store_tile(row * params.outputs, vec2<u32>(0u, first_output), place, vec2<u32>(rows, params.outputs));
+    let total = params.inputs * ROWS + u32(WITH_BIAS);
+    let first_row = first_input * ROWS;
+    let limit = vec2<u32>(min(INPUTS * ROWS, total - first_row), params.outputs);
+    store_tile((c * total + first_row) * params.outputs, vec2<u32>(0u, first_output), place, limit);
 }
