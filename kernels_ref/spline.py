@@ -85,6 +85,60 @@ def kan_coefficient_gradient(x, g, scale=None, *, split, **options):
     return np.stack(sums).reshape(len(sums), x.shape[1], -1, g.shape[1])
 
 
-def kan_coefficient_fold(partial):
-    """The sum over the splits, as [out, in, functions]."""
-    return np.moveaxis(partial.sum(axis=0), 2, 0)
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _functions(x, base, order=0, **grid):
+    """The B-splines at every input and, with a base, the SiLU after them, or their first derivatives: [batch, in, rows]."""
+    b = spline_basis(x, order=order, **grid)
+    s = _sigmoid(x)
+    silu = s * (1 + x * (1 - s)) if order else x * s
+    return np.concatenate([b, silu[..., None]], axis=-1).astype(x.dtype) if base else b
+
+
+def kan_tile_layer(x, table, bias=None, *, split, base=False, config=None, **grid):
+    """Per split of the inputs: bias_j + Σ_i Σ_r table[i,r,j]·f_r(x_i), as [split, batch, out]."""
+    f = _functions(x, base, **grid)
+    starts = range(0, x.shape[1], split)
+    y = np.stack([np.tensordot(f[:, i : i + split], table[i : i + split], ((1, 2), (0, 1))) for i in starts])
+    return y if bias is None else y + bias
+
+
+def kan_table_narrow(x, table, bias=None, *, base=False, **grid):
+    """bias_j + Σ_i Σ_r table[i,r,j]·f_r(x_i)."""
+    return kan_tile_layer(x, table, bias, split=x.shape[1], base=base, **grid)[0]
+
+
+def kan_tile_gradient(x, g, *, split, base=False, bias=False, config=None, **grid):
+    """Per split of the batch: Σ_b f_r(x[b,i])·g[b,j] and, with a bias, Σ_b g[b,j] in one row more: [split, rows of all inputs, out]."""
+    f = _functions(x, base, **grid)
+    f = f.reshape(len(x), f.shape[1] * f.shape[2])
+    f = np.concatenate([f, np.ones((len(x), int(bias)), f.dtype)], axis=1)
+    return np.stack([f[b : b + split].T @ g[b : b + split] for b in range(0, len(x), split)])
+
+
+def kan_tile_input(x, table, g, *, base=False, config=None, **grid):
+    """Σ_r f'_r(x_i) Σ_j g_j·table[i,r,j] per input."""
+    arriving = np.tensordot(g, table, (1, 2))
+    return (arriving * _functions(x, base, order=1, **grid)).sum(axis=-1)
+
+
+def kan_sum(partial, bias=None):
+    """The sum over the first axis, plus bias."""
+    y = partial.sum(axis=0)
+    return y if bias is None else y + bias
+
+
+def kan_pack(coefficients, base=None):
+    """The table [in, rows, out]."""
+    whole = coefficients if base is None else np.concatenate([coefficients, base[..., None]], axis=-1)
+    return np.moveaxis(whole, 0, 2)
+
+
+def kan_unpack(partial, *, base=False):
+    """The sum of tables over the first axis as (coefficients [out, in, functions], base [out, in] or empty)."""
+    whole = np.moveaxis(partial.sum(axis=0), 2, 0)
+    if base:
+        return whole[..., :-1], whole[..., -1]
+    return whole, np.zeros((0, partial.shape[1]), partial.dtype)

@@ -18,7 +18,6 @@ SAMPLES = 8  # per workgroup of kan_layer
 SAMPLES_EACH = 4  # per invocation of kan_input_gradient
 ROUND = 4  # samples per lane that kan_coefficient_gradient sorts at once
 OUTPUTS = 4  # per workgroup of kan_layer_narrow
-SIDE = 16
 Range = tuple[float, float]
 
 
@@ -56,7 +55,7 @@ def _lanes(outputs: int, most: int) -> int:
 GRID: dict[str, Any] = dict(degree=3, grid_size=5, grid_range=(-3.0, 3.0))
 
 
-def _spread(shape: tuple[int, ...], grid_range: Range) -> Any:
+def spread(shape: tuple[int, ...], grid_range: Range) -> Any:
     """Points inside and around the range."""
     low, high = grid_range
     reach = 0.2 * (high - low)
@@ -85,16 +84,16 @@ _ON_KNOTS = [
     )
 ]  # fmt: skip
 _ALL_DEGREES = [
-    dict(x=_spread((61,), r), degree=p, grid_size=n, grid_range=r, order=m, id=f"p={p} G={n} {r} order {m}")
+    dict(x=spread((61,), r), degree=p, grid_size=n, grid_range=r, order=m, id=f"p={p} G={n} {r} order {m}")
     for p in range(1, 7) for n, r in ((2, (0.0, 1.0)), (64, (-1.0, 1.0)), (23, (-1000.0, 500.0))) for m in (0, 1, 2)
 ]  # fmt: skip
 
 
 @kernel(
     "spline/spline_basis", ref=ref.spline_basis, rtol=2e-5, flops=lambda x, *, degree, **options: 3.0 * degree * (degree + 1) * x.size,
-    bench=[dict(x=_spread((1 << 20,), (-3.0, 3.0)), **GRID), dict(x=_spread((1 << 18,), (-3.0, 3.0)), **(GRID | dict(grid_size=64)))],
+    bench=[dict(x=spread((1 << 20,), (-3.0, 3.0)), **GRID), dict(x=spread((1 << 18,), (-3.0, 3.0)), **(GRID | dict(grid_size=64)))],
     cases=[*[dict(x=shape, **GRID) for shape in ((1,), (3, 5, 7), (257,), (0, 3), ())], *_ALL_DEGREES, *_ON_KNOTS,
-           dict(x=_spread((128 * 65535 + 1,), (-3.0, 3.0)), degree=1, grid_size=2, grid_range=(-3.0, 3.0), large=True)],
+           dict(x=spread((128 * 65535 + 1,), (-3.0, 3.0)), degree=1, grid_size=2, grid_range=(-3.0, 3.0), large=True)],
 )  # fmt: skip
 def spline_basis(x: Array, *, degree: int, grid_size: int, grid_range: Range, order: int = 0) -> Launch:
     """[..., grid_size + degree]: the order-th derivatives of the basis functions at x clamped to the grid."""
@@ -107,7 +106,7 @@ def spline_basis(x: Array, *, degree: int, grid_size: int, grid_range: Range, or
 
 
 _CONTRACT = [
-    dict(x=_spread(shape, r), weights=(*shape, n + p), degree=p, grid_size=n, grid_range=r, order=m, id=f"{shape} p={p} G={n} order {m}")
+    dict(x=spread(shape, r), weights=(*shape, n + p), degree=p, grid_size=n, grid_range=r, order=m, id=f"{shape} p={p} G={n} order {m}")
     for shape, p, n, r, m in (
         ((1,), 3, 5, (-3.0, 3.0), 1), ((257,), 1, 2, (0.0, 1.0), 0), ((3, 5, 7), 6, 31, (-2.0, 5.0), 1), ((0, 3), 3, 5, (-3.0, 3.0), 1),
         ((64, 21), 3, 5, (-3.0, 3.0), 2), ((61,), 2, 128, (-1.0, 1.0), 1), ((31,), 4, 3, (-1.0, 1.0), 5),
@@ -118,9 +117,9 @@ _CONTRACT = [
 @kernel(
     "spline/spline_contract", ref=ref.spline_contract, atol=5e-6,
     flops=lambda x, weights, *, degree, **options: 2.0 * (degree + 1) * x.size,
-    bench=dict(x=_spread((1 << 20,), (-3.0, 3.0)), weights=(1 << 20, 8), **GRID),
+    bench=dict(x=spread((1 << 20,), (-3.0, 3.0)), weights=(1 << 20, 8), **GRID),
     cases=[*_CONTRACT, dict(x=_special_points((-3.0, 3.0), 5), weights=(30, 8), **GRID, order=1, id="specials"),
-           dict(x=_spread((128 * 65535 + 1,), (0.0, 1.0)), weights=(128 * 65535 + 1, 3),
+           dict(x=spread((128 * 65535 + 1,), (0.0, 1.0)), weights=(128 * 65535 + 1, 3),
                 degree=1, grid_size=2, grid_range=(0.0, 1.0), large=True)],
 )  # fmt: skip
 def spline_contract(x: Array, weights: Array, *, degree: int, grid_size: int, grid_range: Range, order: int = 0) -> Launch:
@@ -139,7 +138,7 @@ def _layer_case(batch: int, inputs: int, outputs: int, bias: bool = False, scale
     label = (
         f"{batch}x{inputs}x{outputs} p={grid['degree']} G={grid['grid_size']}" + f" {rest}" * bool(rest) + " bias" * bias + " scale" * scale
     )
-    made = dict(x=_spread((batch, inputs), grid["grid_range"]), **grid, **rest, id=label)
+    made = dict(x=spread((batch, inputs), grid["grid_range"]), **grid, **rest, id=label)
     shapes: dict[str, Any] = dict(coefficients=(outputs, inputs, grid["grid_size"] + grid["degree"]), g=(batch, outputs))
     return made | shapes | (dict(bias=(outputs,)) if bias else {}) | (dict(scale=(batch, inputs)) if scale else {})
 
@@ -287,19 +286,3 @@ def kan_coefficient_gradient(
 def gradient_lanes(outputs: int) -> int:
     """The lanes of a workgroup of kan_coefficient_gradient, four outputs each."""
     return _lanes(ceil_div(outputs, 4), 64)
-
-
-@kernel(
-    "spline/kan_coefficient_fold", ref=ref.kan_coefficient_fold, flops=lambda partial: float(partial.size), atol=1e-5,
-    bench=[dict(partial=(1, 256, 8, 1024)), dict(partial=(8, 64, 8, 64))],
-    cases=[dict(partial=shape) for shape in ((1, 1, 5, 1), (3, 7, 8, 17), (2, 33, 5, 257))]
-    + [dict(partial=(1, 1, 5, 65536 * 16 + 1), large=True)],
-)  # fmt: skip
-def kan_coefficient_fold(partial: Array) -> Launch:
-    """The sum of kan_coefficient_gradient over its splits, as [out, in, functions]."""
-    expect(partial.ndim == 4, f"kan_coefficient_fold: partial has shape {partial.shape}; wants four axes")
-    splits, inputs, basis, outputs = partial.shape
-    rows = inputs * basis
-    tiles = ceil_div(rows, SIDE)
-    params = dict(rows=rows, outputs=outputs, splits=splits, row_tiles=tiles)
-    return Launch((outputs, inputs, basis), groups=tiles * ceil_div(outputs, SIDE), params=params)

@@ -11,3 +11,4 @@ from .random import *
 from .reduce import *
 from .shape import *
 from .spline import *
+from .spline_table import *

@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..autograd import Backward, differentiable
-from ..errors import ConfigError
+from ..errors import ConfigError, ShapeError
 from ..kernel import ceil_div
 from ..kernels import spline as K
-from . import elementwise, linalg, reduce
+from ..kernels.spline_table import kan_pack, kan_unpack
+from . import elementwise, linalg, reduce, spline_table
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -38,7 +39,8 @@ WORKGROUPS_WANTED = {"software": 16, "cpu": 1}
 """Workgroups among which the gradient to the coefficients is split, by kind of device: hardware wants many."""
 
 
-def _grid(degree: int, grid_size: int, grid_range: Sequence[float]) -> dict[str, Any]:
+def grid_options(degree: int, grid_size: int, grid_range: Sequence[float]) -> dict[str, Any]:
+    """The three as kernels take them."""
     low, high = grid_range
     return dict(degree=int(degree), grid_size=int(grid_size), grid_range=(float(low), float(high)))
 
@@ -48,7 +50,7 @@ def spline_basis(x: Any, *, degree: int, grid_size: int, grid_range: Sequence[fl
 
     By the recursion of Cox and de Boor. Raises ConfigError for a degree, size or range that makes no grid.
     """
-    return _spline(x, order=0, **_grid(degree, grid_size, grid_range))  # type: ignore[no-any-return]
+    return _spline(x, order=0, **grid_options(degree, grid_size, grid_range))  # type: ignore[no-any-return]
 
 
 def spline_basis_derivative(x: Any, *, degree: int, grid_size: int, grid_range: Sequence[float], order: int = 1) -> Tensor:
@@ -58,7 +60,7 @@ def spline_basis_derivative(x: Any, *, degree: int, grid_size: int, grid_range: 
     """
     if order < 1:
         raise ConfigError(f"spline_basis_derivative: order {order} is less than 1")
-    return _spline(x, order=int(order), **_grid(degree, grid_size, grid_range))  # type: ignore[no-any-return]
+    return _spline(x, order=int(order), **grid_options(degree, grid_size, grid_range))  # type: ignore[no-any-return]
 
 
 @differentiable
@@ -69,21 +71,39 @@ def _spline(x: Any, *, order: int, **grid: Any) -> tuple[Any, Backward]:
     return K.spline_basis(x, order=order, **grid), backward
 
 
-def kan_layer(x: Any, coefficients: Any, bias: Any = None, *, degree: int, grid_size: int, grid_range: Sequence[float]) -> Tensor:
-    """y_j = bias_j + Σ_i Σ_k coefficients[j,i,k] · B_k(clamp(x_i, a, b)): one spline per edge of a layer.
+def kan_layer(
+    x: Any, coefficients: Any, bias: Any = None, base: Any = None, *, degree: int, grid_size: int, grid_range: Sequence[float]
+) -> Tensor:
+    """y_j = bias_j + Σ_i (Σ_k coefficients[j,i,k] · B_k(clamp(x_i, a, b)) + base[j,i] · silu(x_i)): one spline per edge of a layer.
 
-    x [batch, in] (normalised already), coefficients [out, in, G + p], bias [out] → [batch, out]. Only the p + 1 functions
-    that are not zero are computed. The gradient to x is 0 outside the grid. Raises ShapeError and ConfigError.
+    x [batch, in] (normalised already), coefficients [out, in, G + p], bias [out], base [out, in] → [batch, out];
+    silu(x) = x/(1 + e^-x) of the input as it comes. The spline's gradient to x is 0 outside the grid. A model that trains
+    saves two passes over its weights by kan_table_layer. Raises ShapeError and ConfigError.
     """
-    grid = _grid(degree, grid_size, grid_range)
-    return _layer(x, coefficients, bias, None, order=0, **grid)  # type: ignore[no-any-return]
+    grid = grid_options(degree, grid_size, grid_range)
+    _check(x, coefficients, bias, base, grid)
+    if spline_table.is_tabled(x, grid_size + degree + (base is not None)) and x.shape[0] > FEW_SAMPLES:
+        table = spline_table.kan_pack(coefficients, base)
+        return spline_table.kan_table_layer(x, table, bias, base=base is not None, **grid)
+    return layer_in_parts(x, coefficients, bias, base, **grid)  # type: ignore[no-any-return]
+
+
+def _check(x: Any, c: Any, bias: Any, base: Any, grid: dict[str, Any]) -> None:
+    K.check_grid("kan_layer", **grid)
+    K.check_layer("kan_layer", x, grid["grid_size"] + grid["degree"], c.shape, bias, None, c.shape[0] if c.ndim else 0)
+    if base is not None and base.shape != c.shape[:2]:
+        raise ShapeError(f"kan_layer: base has shape {base.shape}; wants {c.shape[:2]}")
+
+
+def layer_in_parts(x: Any, coefficients: Any, bias: Any, base: Any, **grid: Any) -> Any:
+    """kan_layer as the sum of its splines and its base, each with derivatives of every order."""
+    y = _layer(x, coefficients, bias, None, order=0, **grid)
+    return y if base is None else elementwise.add(y, linalg.linear(elementwise.silu(x), base))
 
 
 @differentiable
 def _layer(x: Any, c: Any, bias: Any, s: Any, *, order: int, **grid: Any) -> tuple[Any, Backward]:
     """F: [batch, out]."""
-    K.check_grid("kan_layer", **grid)
-    K.check_layer("kan_layer", x, grid["grid_size"] + grid["degree"], c.shape, bias, s, c.shape[0] if c.ndim else 0)
     outputs, inputs, basis = c.shape
     written = None
     if _is_dense(x, **grid) and (x.shape[0] > FEW_SAMPLES or x.device.kind == "software"):
@@ -92,8 +112,7 @@ def _layer(x: Any, c: Any, bias: Any, s: Any, *, order: int, **grid: Any) -> tup
     elif x.shape[0] <= FEW_SAMPLES or x.device.kind == "cpu":
         y = K.kan_layer_narrow(x, c, bias, s, order=order, **grid)
     else:
-        turned = K.kan_coefficient_fold(c.view((1, outputs, 1, inputs * basis)))  # of one split: a transposition
-        y = K.kan_layer(x, turned.view((inputs, basis, outputs)), bias, s, order=order, **grid)
+        y = K.kan_layer(x, kan_pack(c), bias, s, order=order, **grid)
 
     def backward(g: Any) -> Sequence[Any]:
         return (
@@ -133,7 +152,7 @@ def _to_coefficients(x: Any, g: Any, s: Any, *, order: int, written: Any = None,
         written = _write_out(x, s, order=order, **grid) if written is None else written
         result = linalg.matmul(g, written, transpose_a=True).view(shape)
     else:
-        result = K.kan_coefficient_fold(K.kan_coefficient_gradient(x, g, s, split=_split(x, g.shape[1]), order=order, **grid))
+        result = kan_unpack(K.kan_coefficient_gradient(x, g, s, split=_split(x, g.shape[1]), order=order, **grid))[0]
 
     def backward(h: Any) -> Sequence[Any]:
         return (
