@@ -35,9 +35,20 @@ def matmul(a, b, bias=None, *, transpose_a=False, transpose_b=False, activation=
     return ACTIVATIONS[activation](product if bias is None else product + bias)
 
 
-def matmul_tiled(a, b, bias=None, *, transpose_a=False, transpose_b=False, activation=None, tile=128):
-    """The same as matmul; the tile has no part in the result."""
-    return matmul(a, b, bias, transpose_a=transpose_a, transpose_b=transpose_b, activation=activation)
+def matmul_tiled(a, b, bias=None, *, transpose_a=False, transpose_b=False, activation=None, chunk=None, config=None):
+    """The same as matmul; with chunk, one product per `chunk` inner indices: [parts, ..., m, n]."""
+    if chunk is None:
+        return matmul(a, b, bias, transpose_a=transpose_a, transpose_b=transpose_b, activation=activation)
+    left = np.swapaxes(a, -1, -2) if transpose_a else a
+    right = np.swapaxes(b, -1, -2) if transpose_b else b
+    starts = range(0, max(1, left.shape[-1]), chunk)
+    return np.stack([left[..., k : k + chunk] @ right[..., k : k + chunk, :] for k in starts])
+
+
+def matmul_fold(partial, bias=None, *, activation=None):
+    """activation(Σ_p partial[p] + bias)."""
+    product = partial.sum(0)
+    return ACTIVATIONS[activation](product if bias is None else product + bias)
 
 
 def gemv(a, b, bias=None, *, activation=None, native=None, config=None):

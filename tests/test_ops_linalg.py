@@ -8,6 +8,7 @@ import pytest
 import gpucore as gc
 from gpucore import ops
 from gpucore.kernels import linalg as K
+from gpucore.kernels import tiles
 
 SHAPES = [
     ((3,), (3,)), ((3,), (3, 4)), ((5, 3), (3,)), ((2, 5, 3), (3,)), ((3,), (2, 3, 4)),
@@ -53,22 +54,54 @@ def test_activations_far_out(gpu, activation):
     np.testing.assert_allclose(got, want, rtol=2e-6, atol=1e-7)
 
 
-def test_interior_reads_stay_inside(gpu, rng):
+@pytest.mark.parametrize("config", [None, *tiles.CHOICES.candidates])
+def test_reads_stay_inside(gpu, rng, config):
     """What lies behind an operand in memory, even NaN, has no part in the product."""
-    for tile in (0, 64, 128):
-        a, b = (rng.standard_normal(s, np.float32) for s in ((33, 18), (18, 37)))
-        held = [gpu.tensor(np.concatenate([x.reshape(-1), np.full(4096, np.nan, np.float32)])) for x in (a, b)]
-        x, y = held[0].view(a.shape), held[1].view(b.shape)
-        got = K.matmul_tiled(x, y, tile=tile) if tile else K.matmul(x, y)
-        np.testing.assert_allclose(got.numpy(), a.astype(np.float64) @ b, rtol=1e-5, atol=1e-5)
+    a, b = (rng.standard_normal(s, np.float32) for s in ((33, 18), (18, 37)))
+    held = [gpu.tensor(np.concatenate([x.reshape(-1), np.full(4096, np.nan, np.float32)])) for x in (a, b)]
+    x, y = held[0].view(a.shape), held[1].view(b.shape)
+    got = K.matmul_tiled(x, y, config=config) if config else K.matmul(x, y)
+    np.testing.assert_allclose(got.numpy(), a.astype(np.float64) @ b, rtol=1e-5, atol=1e-5)
 
 
-def test_tiles_by_device_and_shape():
-    assert K.choose_tile("software", 1, 4096, 4096) == 0
-    assert K.choose_tile("discrete", 1, 4096, 4096) == 128
-    assert K.choose_tile("discrete", 1, 256, 256) == 64
-    assert K.choose_tile("discrete", 64, 64, 512) == 64
-    assert K.choose_tile("discrete", 1, 8, 4096) == 0
+@pytest.mark.parametrize("storage", ["float32", "float16", "bfloat16"])
+def test_parts_of_the_inner_axis_add_up(gpu, rng, storage):
+    """What hardware does with few tiles: partial products, then a fold that adds bias and activation."""
+    x, w, bias = (rng.standard_normal(s, np.float32) for s in ((2, 9, 70), (11, 70), (11,)))
+    a, b = gpu.tensor(x), gpu.tensor(w, storage)
+    parts = K.TILED[storage](a, b, transpose_b=True, chunk=32)
+    assert parts.shape == (3, 2, 9, 11)
+    got = K.matmul_fold(parts, gpu.tensor(bias), activation="silu").numpy()
+    want = K.ref.matmul(x.astype(np.float64), b.numpy().astype(np.float64), bias, transpose_b=True, activation="silu")
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+def test_every_tile_is_what_its_name_says():
+    for config in tiles.CHOICES.candidates:
+        rows, cols = map(int, config.split("x"))
+        assert tiles.tile_shape(config) == (rows, cols)
+    first = next(iter(tiles.CHOICES.candidates.values()))
+    assert first.memory <= 16384
+    assert first.workgroup <= 256
+
+
+@pytest.mark.parametrize(("sizes", "tile", "split"), [
+    ((1, 4096, 4096, 4096), "128x128", False), ((1, 8192, 8192, 8192), "128x128", False), ((64, 512, 512, 512), "128x128", False),
+    ((1, 128, 128, 784), "32x32", True), ((1, 784, 128, 128), "32x32", False), ((1, 33, 4096, 4096), "64x64", True),
+    ((1, 4, 4096, 4096), "16x128", True), ((1, 4096, 8, 4096), "128x16", True), ((1, 1, 1, 1), "32x32", False),
+])  # fmt: skip
+def test_plans(gpu, sizes, tile, split):
+    """Large products take large tiles; few tiles become smaller ones, then parts of the inner axis, of whole slices each."""
+    config, chunk = tiles.plan(gpu, *sizes, False, False)
+    assert (config, chunk is not None) == (tile, split)
+    assert chunk is None or (chunk % tiles.DEPTH == 0 and chunk < sizes[-1])
+
+
+@pytest.mark.parametrize("sizes", [(2, 5, 7, 0), (0, 3, 3, 3), (1, 0, 4, 4), (1, 65536, 65536, 8)])
+def test_plans_of_empty_and_huge_products(gpu, sizes):
+    config, chunk = tiles.plan(gpu, *sizes, True, True)
+    assert config in tiles.CHOICES.candidates
+    assert chunk is None
 
 
 ShapeError, ConfigError = gc.errors.ShapeError, gc.errors.ConfigError
@@ -83,6 +116,10 @@ BOTH = dict(transpose_a=True, transpose_b=True)
     (lambda t: ops.matmul(t(()), t((2, 2))), ShapeError, r"wants at least one axis each"),
     (lambda t: ops.matmul(t((2, 3)), t((3, 4)), bias=t((5,))), ShapeError, r"bias is \(5,\); wants \(4,\)"),
     (lambda t: ops.matmul(t((2, 3)), t((3, 4)), activation="swish"), ConfigError, r"activation is 'swish'; wants one of None, relu"),
+    (lambda t: K.matmul_tiled(t((2, 3)), t((3, 4)), chunk=8), ConfigError, r"chunk is 8; wants a positive multiple of 16"),
+    (lambda t: K.matmul_tiled(t((2, 3)), t((3, 4)), t((4,)), chunk=16), ConfigError, r"take no bias and no activation; give"),
+    (lambda t: K.matmul_tiled(t((2, 3)), t((3, 4)), config="7x7"), ConfigError, r"matmul_tiled: config is '7x7'; wants one of 64x64"),
+    (lambda t: K.matmul_fold(t((2, 3)), t((4,))), ShapeError, r"matmul_fold: bias is \(4,\); wants \(3,\)"),
     (lambda t: ops.linear(t((2, 3)), t((4, 5))), ShapeError, r"linear: x is \(2, 3\) and weight is \(4, 5\)"),
 ])  # fmt: skip
 def test_error_sentences(gpu, call, error, sentence):

@@ -114,11 +114,13 @@ def _run(a: Array, b: Array, bias: Array | None, transpose_a: bool, transpose_b:
         return _with_vector(a, b, not transpose_b, bias, activation).view((1, cols))
     if plain and cols == 1 and bias is None and storage not in HALVES:
         return _with_vector(b, a, transpose_a, None, activation).view((rows, 1))
-    options = dict(transpose_a=transpose_a, transpose_b=transpose_b, activation=activation)
-    tile = K.choose_tile(a.device.kind, prod(batch), rows, cols)
-    if tile:
-        return K.TILED[storage](a, b, bias, tile=tile, **options)
-    return K.DIRECT[storage](a, b, bias, **options)
+    flags = dict(transpose_a=transpose_a, transpose_b=transpose_b)
+    if a.device.kind in ("software", "cpu"):  # they have no fast shared memory
+        return K.DIRECT[storage](a, b, bias, activation=activation, **flags)
+    config, chunk = K.plan(a.device, prod(batch), rows, cols, inner, transpose_a, transpose_b)
+    if chunk is None:
+        return K.TILED[storage](a, b, bias, activation=activation, config=config, **flags)
+    return K.matmul_fold(K.TILED[storage](a, b, chunk=chunk, config=config, **flags), bias, activation=activation)
 
 
 def _with_vector(vector: Array, matrix: Array, down: bool, bias: Array | None, activation: str | None) -> Any:

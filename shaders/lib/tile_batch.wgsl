@@ -7,6 +7,11 @@ struct Tile {
 
 const BAND = 8u;
 
+// Tiles of one matrix.
+fn tile_count(tile_rows: u32, tile_cols: u32) -> u32 {
+    return (params.rows + tile_rows - 1u) / tile_rows * ((params.cols + tile_cols - 1u) / tile_cols);
+}
+
 // Tiles go down bands of 8 tile rows, column by column, so that neighbours in time share both operands in the cache.
 fn locate(number: u32, tile_rows: u32, tile_cols: u32) -> Tile {
     let down = (params.rows + tile_rows - 1u) / tile_rows;

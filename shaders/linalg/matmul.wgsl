@@ -1,16 +1,18 @@
 // out = activation(A·B + bias), with A = a or aᵀ, B = b or bᵀ, over up to four broadcast batch axes.
-// One invocation per 4×4 block of the result, straight from memory: for software adapters and small or odd shapes.
+// One workgroup of 8 lanes per 16×32 block, 4 columns each, straight from memory: for software adapters, where a load costs most.
 
 override TRANSPOSE_A: bool = false;  // a is stored [inner, rows]
 override TRANSPOSE_B: bool = false;  // b is stored [cols, inner]
 override VECTOR_A: bool = false;     // a's last axis and batch strides are multiples of 4: 16-byte loads
 override VECTOR_B: bool = false;
 override HAS_BIAS: bool = false;
-const SIDE = 8u;  // invocations along each axis of a workgroup
+const ROWS = 16u;
+const LANES = 8u;
 //!include lib/index.wgsl
 //!include lib/tile_weights.wgsl
 //!include lib/tile_activation.wgsl
 //!include lib/tile_batch.wgsl
+//!include lib/eight_rows.wgsl
 
 struct Params {
     batch: vec4<u32>, a_strides: vec4<u32>, b_strides: vec4<u32>,
@@ -23,98 +25,103 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
+// Four sums of one row each.
+var<private> s0: vec4<f32>;
+var<private> s1: vec4<f32>;
+var<private> s2: vec4<f32>;
+var<private> s3: vec4<f32>;
+var<private> s4: vec4<f32>;
+var<private> s5: vec4<f32>;
+var<private> s6: vec4<f32>;
+var<private> s7: vec4<f32>;
+var<private> s8: vec4<f32>;
+var<private> s9: vec4<f32>;
+var<private> s10: vec4<f32>;
+var<private> s11: vec4<f32>;
+var<private> s12: vec4<f32>;
+var<private> s13: vec4<f32>;
+var<private> s14: vec4<f32>;
+var<private> s15: vec4<f32>;
+
 fn read_a(i: u32) -> f32 { return a[i >> 2u][i & 3u]; }
 
-// Four elements along the inner axis from k, of row r of A. Indices outside are brought back inside: what they
-// give is never stored, or is masked by the caller.
-fn a_along(start: u32, r: u32, k: u32) -> vec4<f32> {
-    let row = min(r, params.rows - 1u);
-    if TRANSPOSE_A {
-        let at = start + k * params.rows + row;
-        return vec4<f32>(read_a(at), read_a(at + params.rows), read_a(at + 2u * params.rows), read_a(at + 3u * params.rows));
-    }
-    let at = start + row * params.inner + k;
-    if VECTOR_A { return a[at >> 2u]; }
-    return vec4<f32>(read_a(at), read_a(at + 1u), read_a(at + 2u), read_a(at + 3u));
-}
-
-// A's block: rows r..r+3 by inner k..k+3, a column of the matrix per inner index.
-fn a_block(start: u32, r: u32, k: u32) -> mat4x4<f32> {
-    if TRANSPOSE_A && VECTOR_A {
-        let at = start + k * params.rows + min(r, params.rows - 4u);  // rows is a multiple of 4
-        return mat4x4<f32>(a[at >> 2u], a[(at + params.rows) >> 2u], a[(at + 2u * params.rows) >> 2u], a[(at + 3u * params.rows) >> 2u]);
-    }
-    return transpose(mat4x4<f32>(a_along(start, r, k), a_along(start, r + 1u, k), a_along(start, r + 2u, k), a_along(start, r + 3u, k)));
-}
-
-fn b_down(start: u32, k: u32, c: u32) -> vec4<f32> {
-    let col = min(c, params.cols - 1u);
-    if TRANSPOSE_B {
-        let at = start + col * params.inner + k;
-        if VECTOR_B { return read_weights4(at); }
-        return vec4<f32>(read_weight(at), read_weight(at + 1u), read_weight(at + 2u), read_weight(at + 3u));
-    }
-    let at = start + k * params.cols + col;
-    return vec4<f32>(read_weight(at), read_weight(at + params.cols), read_weight(at + 2u * params.cols), read_weight(at + 3u * params.cols));
-}
-
-// B's block: inner k..k+3 by columns c..c+3, a column of the matrix per inner index.
-fn b_block(start: u32, k: u32, c: u32) -> mat4x4<f32> {
-    if !TRANSPOSE_B && VECTOR_B {
-        let at = start + k * params.cols + min(c, params.cols - 4u);
-        return mat4x4<f32>(read_weights4(at), read_weights4(at + params.cols), read_weights4(at + 2u * params.cols), read_weights4(at + 3u * params.cols));
-    }
-    return transpose(mat4x4<f32>(b_down(start, k, c), b_down(start, k, c + 1u), b_down(start, k, c + 2u), b_down(start, k, c + 3u)));
-}
-
+// Element (r, k) of A and (k, c) of B: 0 past the inner axis, and some element inside for rows and columns outside,
+// whose sums are never stored.
 fn a_one(start: u32, r: u32, k: u32) -> f32 {
+    if k >= params.inner { return 0.0; }
     let row = min(r, params.rows - 1u);
     return read_a(start + select(row * params.inner + k, k * params.rows + row, TRANSPOSE_A));
 }
 
 fn b_one(start: u32, k: u32, c: u32) -> f32 {
+    if k >= params.inner { return 0.0; }
     let col = min(c, params.cols - 1u);
     return read_weight(start + select(k * params.cols + col, col * params.inner + k, TRANSPOSE_B));
 }
 
-fn store(at: u32, c: u32, sums: vec4<f32>) {
+// Four elements along the inner axis from k, of row r of A.
+fn a_along(start: u32, r: u32, k: u32) -> vec4<f32> {
+    if VECTOR_A && !TRANSPOSE_A { return a[(start + min(r, params.rows - 1u) * params.inner + k) >> 2u]; }
+    return vec4<f32>(a_one(start, r, k), a_one(start, r, k + 1u), a_one(start, r, k + 2u), a_one(start, r, k + 3u));
+}
+
+// Four elements along the inner axis from k, of column c of B.
+fn b_down(start: u32, k: u32, c: u32) -> vec4<f32> {
+    if VECTOR_B { return read_weights4(start + min(c, params.cols - 1u) * params.inner + k); }
+    return vec4<f32>(b_one(start, k, c), b_one(start, k + 1u, c), b_one(start, k + 2u, c), b_one(start, k + 3u, c));
+}
+
+// Four elements along the columns from c, at inner index k of B.
+fn b_across(start: u32, k: u32, c: u32) -> vec4<f32> {
+    if !VECTOR_B { return vec4<f32>(b_one(start, k, c), b_one(start, k, c + 1u), b_one(start, k, c + 2u), b_one(start, k, c + 3u)); }
+    if k >= params.inner { return vec4<f32>(); }
+    return read_weights4(start + k * params.cols + min(c, params.cols - 4u));
+}
+
+// B's block: inner k..k+3 by columns c..c+3, a column of the matrix per inner index.
+fn b_block(start: u32, k: u32, c: u32) -> mat4x4<f32> {
+    if TRANSPOSE_B {
+        return transpose(mat4x4<f32>(b_down(start, k, c), b_down(start, k, c + 1u), b_down(start, k, c + 2u), b_down(start, k, c + 3u)));
+    }
+    return mat4x4<f32>(b_across(start, k, c), b_across(start, k + 1u, c), b_across(start, k + 2u, c), b_across(start, k + 3u, c));
+}
+
+// One row's four elements of A along the inner axis, times the block of B.
+fn row_times(x: vec4<f32>, y: mat4x4<f32>) -> vec4<f32> { return x.x * y[0] + x.y * y[1] + x.z * y[2] + x.w * y[3]; }
+
+fn add_low(x: array<vec4<f32>, 8>, y: mat4x4<f32>) {
+    s0 += row_times(x[0], y); s1 += row_times(x[1], y); s2 += row_times(x[2], y); s3 += row_times(x[3], y);
+    s4 += row_times(x[4], y); s5 += row_times(x[5], y); s6 += row_times(x[6], y); s7 += row_times(x[7], y);
+}
+
+fn add_high(x: array<vec4<f32>, 8>, y: mat4x4<f32>) {
+    s8 += row_times(x[0], y); s9 += row_times(x[1], y); s10 += row_times(x[2], y); s11 += row_times(x[3], y);
+    s12 += row_times(x[4], y); s13 += row_times(x[5], y); s14 += row_times(x[6], y); s15 += row_times(x[7], y);
+}
+
+fn store(start: u32, r: u32, c: u32, sums: vec4<f32>) {
+    if r >= params.rows || c >= params.cols { return; }
     for (var j = 0u; j < min(4u, params.cols - c); j++) {
         var value = sums[j];
         if HAS_BIAS { value += bias[c + j]; }
-        out[at + j] = activate(value);
+        out[start + r * params.cols + c + j] = activate(value);
     }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
-    let tile = locate(flat_group(group, groups), 4u * SIDE, 4u * SIDE);
-    let r = tile.row + lane / SIDE * 4u;
-    let c = tile.col + lane % SIDE * 4u;
-    if !tile.inside || r >= params.rows || c >= params.cols { return; }
-    var s0 = vec4<f32>();
-    var s1 = vec4<f32>();
-    var s2 = vec4<f32>();
-    var s3 = vec4<f32>();
-    let whole = params.inner / 4u * 4u;
-    for (var k = 0u; k < whole; k += 4u) {
-        let x = a_block(tile.a, r, k);
+    let tile = locate(flat_group(group, groups), ROWS, 4u * LANES);
+    if !tile.inside { return; }
+    let r = tile.row;
+    let c = tile.col + lane * 4u;
+    for (var k = 0u; k < params.inner; k += 4u) {
         let y = b_block(tile.b, k, c);
-        s0 += x[0].x * y[0] + x[1].x * y[1] + x[2].x * y[2] + x[3].x * y[3];
-        s1 += x[0].y * y[0] + x[1].y * y[1] + x[2].y * y[2] + x[3].y * y[3];
-        s2 += x[0].z * y[0] + x[1].z * y[1] + x[2].z * y[2] + x[3].z * y[3];
-        s3 += x[0].w * y[0] + x[1].w * y[1] + x[2].w * y[2] + x[3].w * y[3];
+        add_low(eight_rows(tile.a, r, k, lane), y);
+        add_high(eight_rows(tile.a, r + 8u, k, lane), y);
     }
-    for (var k = whole; k < params.inner; k++) {
-        let y = vec4<f32>(b_one(tile.b, k, c), b_one(tile.b, k, c + 1u), b_one(tile.b, k, c + 2u), b_one(tile.b, k, c + 3u));
-        s0 += a_one(tile.a, r, k) * y;
-        s1 += a_one(tile.a, r + 1u, k) * y;
-        s2 += a_one(tile.a, r + 2u, k) * y;
-        s3 += a_one(tile.a, r + 3u, k) * y;
-    }
-    let at = tile.out + r * params.cols + c;
-    store(at, c, s0);
-    if r + 1u < params.rows { store(at + params.cols, c, s1); }
-    if r + 2u < params.rows { store(at + 2u * params.cols, c, s2); }
-    if r + 3u < params.rows { store(at + 3u * params.cols, c, s3); }
+    store(tile.out, r, c, s0); store(tile.out, r + 1u, c, s1); store(tile.out, r + 2u, c, s2); store(tile.out, r + 3u, c, s3);
+    store(tile.out, r + 4u, c, s4); store(tile.out, r + 5u, c, s5); store(tile.out, r + 6u, c, s6); store(tile.out, r + 7u, c, s7);
+    store(tile.out, r + 8u, c, s8); store(tile.out, r + 9u, c, s9); store(tile.out, r + 10u, c, s10); store(tile.out, r + 11u, c, s11);
+    store(tile.out, r + 12u, c, s12); store(tile.out, r + 13u, c, s13); store(tile.out, r + 14u, c, s14); store(tile.out, r + 15u, c, s15);
 }
