@@ -35,6 +35,28 @@ def _with_specials(rng: np.random.Generator) -> np.ndarray:
     return x
 
 
+def _nan_starts(rows: int, cols: int) -> Any:
+    """Every other row starts with NaN: it lies just behind the row before, where a read past the end of that one lands."""
+
+    def make(rng: np.random.Generator) -> np.ndarray:
+        x = rng.standard_normal((rows, cols), np.float32)
+        x[1::2, 0] = np.nan
+        return x
+
+    return make
+
+
+def _infinite_diagonal(rows: int, cols: int) -> Any:
+    """One infinity in each row, at every inner index in turn: times a zero that pads a slice it would be NaN."""
+
+    def make(rng: np.random.Generator) -> np.ndarray:
+        x = rng.standard_normal((rows, cols), np.float32)
+        x[np.arange(rows), np.arange(rows) % cols] = np.inf
+        return x
+
+    return make
+
+
 _SIZES = [(1, 1, 1), (4, 4, 4), (33, 17, 35), (36, 64, 68), (5, 3, 130), (31, 257, 29)]
 _EMPTY = [plain(3, 0, 5, bias=True), plain(3, 0, 5), plain(0, 3, 5), plain(4, 5, 0), plain(2, 3, 2, batch_a=(0,))]
 _BATCHED = [
@@ -46,6 +68,10 @@ _EXTREME = [
     dict(a=lambda rng: _scaled(rng, (9, 40), 1e18), b=lambda rng: _scaled(rng, (40, 5), 1e18), id="large"),
     dict(a=lambda rng: _scaled(rng, (9, 40), 1e-15), b=lambda rng: _scaled(rng, (40, 5), 1e-15), id="small"),
     dict(a=_with_specials, b=(12, 9), id="inf and NaN"),
+    *[dict(a=_nan_starts(70, k), b=(k, 9), id=f"NaN behind rows of {k}") for k in (5, 9, 19)],
+    *[dict(a=(70, k), b=_nan_starts(70, k), transpose_b=True, id=f"NaN behind columns of {k}") for k in (5, 9, 19)],
+    *[dict(a=_infinite_diagonal(70, k), b=(k, 9), id=f"infinities at {k} indices") for k in (16, 19, 37)],
+    *[dict(a=(70, k), b=_infinite_diagonal(9, k), transpose_b=True, id=f"infinities in b at {k} indices") for k in (16, 19, 37)],
 ]
 DIRECT_CASES = [
     *[plain(m, k, n, **f) for m, k, n in _SIZES for f in FLAGS], *_EMPTY, *_BATCHED, *_EXTREME,

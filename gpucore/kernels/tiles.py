@@ -122,7 +122,8 @@ def _launch(
     params = launch.params | dict(parts=parts, chunk=inner if chunk is None else chunk)
     groups = parts * prod(batch) * ceil_div(rows, tile[0]) * ceil_div(cols, tile[1])
     shape = (*batch, rows, cols) if chunk is None else (parts, *batch, rows, cols)
-    return Launch(shape, groups=groups, params=params, constants=launch.constants | dict(CHOICES[config].constants))
+    constants = launch.constants | dict(CHOICES[config].constants)
+    return Launch(shape, groups=groups, params=params, constants=constants, half=launch.half)
 
 
 def _declare_tiled(name: str, storage: str, cases: Sequence[Case]) -> Kernel:
