@@ -52,7 +52,7 @@ def _filled(x, cache_length, group):
     return np.repeat(x, group, axis=1)
 
 
-def attention(q, k, v, mask=None, cache_length=None, *, causal=False, scale=None):
+def attention(q, k, v, mask=None, cache_length=None, *, causal=False, scale=None, config=None):
     """(softmax(scale·q·kᵀ + mask)·v, logsumexp of the scores); a query without any key gives zeros and -inf."""
     scores = _scores(q, k, mask, cache_length, causal, scale)
     greatest = scores.max(axis=-1, keepdims=True, initial=-np.inf)
@@ -64,23 +64,17 @@ def attention(q, k, v, mask=None, cache_length=None, *, causal=False, scale=None
     return weights @ _filled(v, cache_length, q.shape[1] // k.shape[1]), lse
 
 
-def attention_split(q, k, v, mask=None, cache_length=None, *, chunk=128, causal=False, scale=None):
-    """Attention over each chunk of the keys alone: results [batch, heads, q_len, chunks, d], their lse [batch, heads, q_len, chunks]."""
+def attention_split(q, k, v, mask=None, cache_length=None, *, chunk, parts, causal=False, scale=None):
+    """Attention over every parts-th chunk of the keys alone: results [..., q_len, parts, d], their lse [..., q_len, parts]."""
     q_len, k_len = q.shape[2], k.shape[2]
-    visible = np.broadcast_to(_visible(q, k, cache_length, causal), (q.shape[0], 1, q_len, k_len))
-    full = np.zeros((1, 1, 1, k_len), q.dtype) if mask is None else mask
-    wide = np.broadcast_to(full, np.broadcast_shapes(full.shape, (1, 1, 1, k_len)))
-    added = np.where(wide, 0, -np.inf) if wide.dtype == bool else wide
-    added = np.where(visible, added, -np.inf).astype(q.dtype)
+    added = np.zeros((q_len, k_len), q.dtype) if mask is None or mask.dtype == bool else mask
+    visible = _visible(q, k, cache_length, causal) & ~(_scores(q, k, mask, cache_length, causal, scale) == -np.inf)
     held = _filled(k, cache_length, 1), _filled(v, cache_length, 1)
-    parts = []
-    for start in range(0, k_len, chunk):
-        part = slice(start, start + chunk)
-        if mask is not None and mask.dtype != bool:
-            parts.append(attention(q, held[0][:, :, part], held[1][:, :, part], added[..., part], scale=scale))
-        else:
-            parts.append(attention(q, held[0][:, :, part], held[1][:, :, part], added[..., part] == 0, scale=scale))
-    return np.stack([p[0] for p in parts], axis=3), np.stack([p[1] for p in parts], axis=3)
+    found = []
+    for part in range(parts):
+        mine = visible & (np.arange(k_len) // chunk % parts == part)
+        found.append(attention(q, *held, np.where(mine, added, -np.inf).astype(q.dtype), scale=scale))
+    return np.stack([f[0] for f in found], axis=3), np.stack([f[1] for f in found], axis=3)
 
 
 def attention_merge(parts, part_lse):
@@ -115,3 +109,15 @@ def attention_backward(q, k, v, g, stats, mask=None, cache_length=None, *, of, c
     if of == "q":
         return ds @ _filled(k, cache_length, group)
     return over_groups(ds.swapaxes(-1, -2) @ q)
+
+
+def attention_backward_q(q, k, v, g, stats, mask=None, cache_length=None, **options):
+    """attention_backward towards q."""
+    options.pop("config", None)
+    return attention_backward(q, k, v, g, stats, mask, cache_length, of="q", **options)
+
+
+def attention_backward_kv(q, k, v, g, stats, mask=None, cache_length=None, **options):
+    """attention_backward towards k and towards v."""
+    options.pop("config", None)
+    return np.stack([attention_backward(q, k, v, g, stats, mask, cache_length, of=of, **options) for of in "kv"])

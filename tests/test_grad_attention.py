@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gradcheck import check_gradient
+from gradcheck import check_gradient, gradients
 
 import gpucore as gc
 from gpucore import ops
@@ -51,6 +51,21 @@ def test_attention_with_a_cache_length(gpu, rng):
     q, k, v = rng.standard_normal((2, 2, 2, 4)), *rng.standard_normal((2, 2, 1, 6, 4))
     mask = np.ones((1, 1), bool)
     check_gradient(gpu, attention(causal=True), q, k, v, mask, np.array([4, 1], np.int32))
+
+
+@pytest.mark.parametrize("dim", [8, 132])
+def test_both_ways_give_the_same_gradients(gpu, rng, monkeypatch, dim):
+    """Hardware goes tile by tile, software adapters take the simple kernels; here each goes both ways."""
+    q, k, v = rng.standard_normal((1, 2, 5, dim)), *rng.standard_normal((2, 1, 1, 7, dim))
+    found = []
+    for tiles in (True, False):
+        monkeypatch.setattr("gpucore.ops.attention.tiles_fit", lambda device, dim, tiles=tiles: tiles)
+        with gpu.profile() as seen:
+            found.append(gradients(gpu, attention(causal=True), (q, k, v), (0, 1, 2), np.ones(q.shape), "float32"))
+        assert ("attention_backward_kv" in seen.by_kernel) is tiles
+        assert ("attention_tiled" in seen.by_kernel) is tiles
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_no_second_derivative(gpu, rng):

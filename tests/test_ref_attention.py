@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from gpucore.kernels.attention import rope_turns
+from gpucore.kernels.rope import rope_turns
 from kernels_ref import attention as ref
 
 

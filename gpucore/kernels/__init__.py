@@ -1,8 +1,41 @@
 """Every kernel, declared once; importing the package imports the families."""
 
-from . import attention, conv, conv_tiled, elementwise, linalg, loss, norm, optim, random, reduce, scatter, shape, spline, spline_table
+from . import (
+    attention,
+    attention_backward,
+    attention_split,
+    conv,
+    conv_tiled,
+    elementwise,
+    linalg,
+    loss,
+    norm,
+    optim,
+    random,
+    reduce,
+    rope,
+    scatter,
+    shape,
+    spline,
+    spline_table,
+)
 
 __all__ = [
-    "attention", "conv", "conv_tiled", "elementwise", "linalg", "loss", "norm", "optim", "random", "reduce", "scatter", "shape", "spline",
+    "attention",
+    "attention_backward",
+    "attention_split",
+    "conv",
+    "conv_tiled",
+    "elementwise",
+    "linalg",
+    "loss",
+    "norm",
+    "optim",
+    "random",
+    "reduce",
+    "rope",
+    "scatter",
+    "shape",
+    "spline",
     "spline_table",
-]  # fmt: skip
+]

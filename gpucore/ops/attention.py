@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..array import Array
 from ..autograd import Backward, differentiable
 from ..device.base import Device
 from ..errors import ConfigError, ShapeError
+from ..kernel import Kernel
 from ..kernels import attention as K
+from ..kernels import attention_backward as B
+from ..kernels import attention_split as S
+from ..kernels import rope as R
+from ..kernels.heads import check_attention, tiles_fit
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -32,7 +38,7 @@ def rope(x: Array, positions: Array, *, base: float = 10000.0) -> Tensor:
 
 @differentiable
 def _rope(x: Any, positions: Any, *, base: float, inverse: bool) -> tuple[Any, Backward]:
-    y = K.rope(x, positions, _table(x.device, x.shape[-1], base), inverse=inverse)
+    y = R.rope(x, positions, _table(x.device, x.shape[-1], base), inverse=inverse)
     return y, lambda g: (lambda: _rope(g, positions, base=base, inverse=not inverse), None)
 
 
@@ -40,7 +46,7 @@ def _table(device: Device, dim: int, base: float) -> Array:
     """The fixed-point turns of every plane, uploaded once per device, width and base."""
     key = ("rope turns", dim, base)
     if key not in device.cache:
-        device.cache[key] = device.tensor(K.rope_turns(dim, base), name="rope turns")
+        device.cache[key] = device.tensor(R.rope_turns(dim, base), name="rope turns")
     table: Array = device.cache[key]
     return table
 
@@ -68,29 +74,41 @@ def _attention(q: Any, k: Any, v: Any, mask: Any, cache_length: Any, **options: 
     out, lse = _forward(q, k, v, mask, cache_length, **options)
 
     def backward(g: Any) -> tuple[Any, ...]:
-        stats: list[Any] = []
-
-        def towards(of: str) -> Any:
-            if not stats:
-                stats.append(K.attention_stats(g, out, lse))
-            return _attention_gradient(q, k, v, g, stats[0], mask, cache_length, of=of, **options)
-
-        return lambda: towards("q"), lambda: towards("k"), lambda: towards("v"), None, None
+        return (*_gradients(q, k, v, g, (out, lse), mask, cache_length, **options), None, None)
 
     return out, backward
 
 
+def _gradients(q: Any, k: Any, v: Any, g: Any, result: Any, mask: Any, cache_length: Any, **options: Any) -> tuple[Any, Any, Any]:
+    """Functions that compute the gradients towards q, k and v when they are asked for; what two of them need is computed once."""
+
+    @cache
+    def stats() -> Any:
+        return B.attention_stats(g, *result)
+
+    def towards(kernel: Kernel, **more: Any) -> Any:
+        return lambda: _attention_gradient(kernel, q, k, v, g, stats(), mask, cache_length, **options, **more)
+
+    if not tiles_fit(q.device, q.shape[3]):
+        return towards(B.attention_backward, of="q"), towards(B.attention_backward, of="k"), towards(B.attention_backward, of="v")
+    both = cache(towards(B.attention_backward_kv))
+    return towards(B.attention_backward_q), lambda: both()[0], lambda: both()[1]
+
+
 def _forward(q: Array, k: Array, v: Array, mask: Array | None, cache_length: Array | None, **options: Any) -> tuple[Any, Any]:
     """(result, lse): few queries split the keys over workgroups, many walk them."""
-    K.check_attention("scaled_dot_product_attention", q, k, v, mask, cache_length)
-    if not 0 < q.shape[2] <= K.FEW_QUERIES or k.shape[2] <= K.TILE:
-        return K.attention(q, k, v, mask, cache_length, **options)  # type: ignore[no-any-return]
-    parts, part_lse = K.attention_split(q, k, v, mask, cache_length, **options)
-    if part_lse.shape[3] == 1:
+    check_attention("scaled_dot_product_attention", q, k, v, mask, cache_length)
+    if not 0 < q.shape[2] <= S.FEW_QUERIES or k.shape[2] <= K.TILE:
+        kernel = K.attention_tiled if tiles_fit(q.device, q.shape[3]) else K.attention
+        return kernel(q, k, v, mask, cache_length, **options)  # type: ignore[no-any-return]
+    chunk, count = S.split_plan(q, k)
+    parts, part_lse = S.attention_split(q, k, v, mask, cache_length, chunk=chunk, parts=count, **options)
+    if count == 1:
         return parts.view(q.shape), part_lse.view(q.shape[:3])
-    return K.attention_merge(parts, part_lse)  # type: ignore[no-any-return]
+    return S.attention_merge(parts, part_lse)  # type: ignore[no-any-return]
 
 
 @differentiable
-def _attention_gradient(q: Any, k: Any, v: Any, g: Any, stats: Any, mask: Any, cache_length: Any, **options: Any) -> tuple[Any, Backward]:
-    return K.attention_backward(q, k, v, g, stats, mask, cache_length, **options), None
+def _attention_gradient(kernel: Kernel, q: Any, k: Any, v: Any, g: Any, stats: Any, *masks: Any, **options: Any) -> tuple[Any, Backward]:
+    found = kernel(q, k, v, g, stats, *masks, **options)
+    return (found.view(k.shape), found.view(k.shape, k.size)) if kernel is B.attention_backward_kv else found, None

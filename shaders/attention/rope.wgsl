@@ -1,13 +1,14 @@
 // out = x rotated by angle = position · base^(-2i/d) in the plane of elements i and i + d/2 of each row.
-// One invocation per plane.
+// One invocation per plane, position and four layers (heads) that share the angle.
 
 override WORKGROUP: u32 = 256;
 override PER_BATCH: bool = false;  // positions [batch, seq]; else [seq]
 override INVERSE: bool = false;    // rotates back
+const SHARED = 4u;
 //!include lib/index.wgsl
 
-// planes = d/2; between = rows of one batch entry per position (heads); size = planes of x.
-struct Params { size: u32, planes: u32, seq: u32, between: u32 }
+// planes = d/2; layers = rows per position, of each of `entries`.
+struct Params { planes: u32, seq: u32, layers: u32, entries: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> positions: array<i32>;
@@ -40,19 +41,34 @@ fn cosine_sine(position: i32, turn: vec2<u32>) -> vec2<f32> {
     return select(turned, vec2<f32>(turned.x, -turned.y), (position < 0) != INVERSE);
 }
 
+// The two elements of a plane that starts at `at`, turned.
+fn store(at: u32, value: vec2<f32>, turned: vec2<f32>) {
+    out[at] = value.x * turned.x - value.y * turned.y;
+    out[at + params.planes] = value.y * turned.x + value.x * turned.y;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let n = flat_group(group, groups) * WORKGROUP + lane;
-    if n >= params.size { return; }
     let plane = n % params.planes;
-    let row = n / params.planes;
-    let place = row % params.seq;
-    let entry = select(0u, row / (params.seq * params.between), PER_BATCH);
-    let turned = cosine_sine(positions[entry * params.seq + place], turns[plane]);
-    let at = row * 2u * params.planes + plane;
-    let first = x[at];
-    let second = x[at + params.planes];
-    out[at] = first * turned.x - second * turned.y;
-    out[at + params.planes] = second * turned.x + first * turned.y;
+    let place = n / params.planes % params.seq;
+    let blocks = (params.layers + SHARED - 1u) / SHARED;
+    let block = n / params.planes / params.seq;
+    let entry = block / blocks;
+    if entry >= params.entries { return; }
+    let layer = block % blocks * SHARED;
+    // Neighbours read neighbouring elements; all four reads are on their way before the angle is known.
+    let stride = 2u * params.planes * params.seq;
+    let first = (entry * params.layers + layer) * stride + 2u * params.planes * place + plane;
+    let at = first + stride * min(vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.layers - 1u - layer));
+    let value0 = vec2<f32>(x[at.x], x[at.x + params.planes]);
+    let value1 = vec2<f32>(x[at.y], x[at.y + params.planes]);
+    let value2 = vec2<f32>(x[at.z], x[at.z + params.planes]);
+    let value3 = vec2<f32>(x[at.w], x[at.w + params.planes]);
+    let turned = cosine_sine(positions[select(0u, entry * params.seq, PER_BATCH) + place], turns[plane]);
+    store(at.x, value0, turned);
+    if layer + 1u < params.layers { store(at.y, value1, turned); }
+    if layer + 2u < params.layers { store(at.z, value2, turned); }
+    if layer + 3u < params.layers { store(at.w, value3, turned); }
 }
