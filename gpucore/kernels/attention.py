@@ -20,6 +20,7 @@ from .heads import (
     MASKS,
     MAX_DIM,
     NARROW,
+    SLOPING,
     SPARSE,
     WIDE,
     attention_flops,
@@ -74,7 +75,7 @@ _MORE_CASES: list[Any] = [
     more(shapes(2, 2, 2, 9, 37, 8), "2-d mask", mask=bools(9, 37), causal=True),
     more(shapes(2, 2, 1, 9, 67, 8), "float mask", mask=(2, 9, 67)),
     more(shapes(2, 2, 1, 9, 40, 8), "short length", cache_length=np.array([3, 90], np.int32), causal=True),
-    shapes(1, 1, 1, 5, 7, 3), shapes(1, 1, 1, 40, 70, 256), SPARSE, unwritten,
+    shapes(1, 1, 1, 5, 7, 3), shapes(1, 1, 1, 40, 70, 256), SPARSE, unwritten, SLOPING,
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from .heads import (
     MASKS,
     MAX_DIM,
     NARROW,
+    SLOPING,
     SPARSE,
     WIDE,
     attention_flops,
@@ -125,6 +126,7 @@ _TILED_CASES = [
 ]  # fmt: skip
 _MORE_CASES: list[Any] = [
     *[CASES[i] for i in (1, 15, 16, 19, 20)], shapes(1, 1, 1, 40, 70, 256), shapes(1, 1, 1, 0, 4, 8), shapes(1, 1, 1, 5, 7, 3),
+    SLOPING,
 ]  # fmt: skip
 _BACKWARD_CASES = [
     *[_backward_case(None, case) for case in _MORE_CASES],

@@ -104,9 +104,9 @@ def bools(*shape: int) -> Any:
     return lambda rng: rng.random(shape) < 0.6
 
 
-def steep(rng: np.random.Generator) -> np.ndarray:
+def steep(rng: np.random.Generator, spread: float = 12.0) -> np.ndarray:
     """A mask with large differences, masked rows and very low scores."""
-    x = rng.standard_normal((1, 1, 40, 40), np.float32) * 12
+    x = rng.standard_normal((1, 1, 40, 40), np.float32) * np.float32(spread)
     x[0, 0, 3], x[0, 0, 5, ::2], x[0, 0, 7] = -np.inf, np.finfo(np.float32).min, np.finfo(np.float32).min
     return x
 
@@ -133,6 +133,9 @@ CASES: list[Any] = [
     more(shapes(2, 2, 1, 4, 40, 8), "length", cache_length=np.array([17], np.int32), causal=True),
     more(shapes(2, 2, 1, 9, 40, 8), "short length", cache_length=np.array([3, 90], np.int32), causal=True), unwritten,
 ]  # fmt: skip
+SLOPING = more(shapes(1, 2, 1, 40, 40, 8), "sloping mask", mask=lambda rng: steep(rng, 6.0), scale=2.0)
+"""The steep mask at half its size: float32 rounds a score of 50 to 2e-6, and its weight by as much, which a sum in another
+order may bring above the gate."""
 WIDE = [shapes(1, 1, 1, 3, 5, d) for d in (33, 65, 97, 129, 161, 193, 225)]
 MANY = shapes(65537, 1, 1, 1, 2, 1) | {"large": True}
 _FEW_FULL = np.zeros(65537, np.int32)
