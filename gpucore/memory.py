@@ -110,10 +110,12 @@ class Storage:
     writes it after that work has read it.
     """
 
-    __slots__ = ("__weakref__", "block", "nbytes", "owner")
+    __slots__ = ("__weakref__", "block", "nbytes", "owner", "used")
 
-    def __init__(self, block: Block, owner: MemoryPool | Arena, nbytes: int) -> None:
+    def __init__(self, block: Block, owner: MemoryPool | Arena, nbytes: int, used: int) -> None:
         self.block, self.owner, self.nbytes = block, owner, nbytes
+        self.used = used
+        """Bytes of the elements; what follows up to `nbytes` pads them to whole vec4s, and kernels may write it."""
 
     def __del__(self) -> None:
         self.owner.release(self.block)

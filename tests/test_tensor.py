@@ -137,9 +137,7 @@ def test_a_view_at_any_place_can_be_computed_with(gpu, offset):
     part = x.view((7,), offset)
     assert (part + 1).numpy().tolist() == list(range(offset + 1, offset + 8))
     assert (part + part).numpy().tolist() == [2.0 * k for k in range(offset, offset + 7)]
-    rate = gpu.tensor([0.5, 1.0, 1.0, 1.0])
-    gc.KERNELS["sgd"](part, gpu.ones(7), rate)
+    gc.KERNELS["sgd"](part, gpu.ones(7), gpu.tensor(np.zeros(1, np.uint32)), gpu.tensor([0.5]))
     changed = np.arange(100, dtype=np.float32)
-    changed[offset : offset + 7] -= 0.5 * rate.numpy()[1]
-    assert np.array_equal(np.delete(x.numpy(), range(offset, offset + 7)), np.delete(changed, range(offset, offset + 7)))
-    assert not np.array_equal(part.numpy(), np.arange(offset, offset + 7))
+    changed[offset : offset + 7] -= 0.5
+    assert np.array_equal(x.numpy(), changed)

@@ -94,9 +94,9 @@ class GpuDevice(Device):
         if prepared.mutated:
             inputs = self._unalias(prepared, inputs)
         given = inputs
-        for t in inputs:
-            if t is not None and t.offset and t.offset * t.dtype.itemsize % self._alignment:
-                inputs = self._aligned(inputs)
+        for i, t in enumerate(inputs):
+            if t is not None and (t.offset or t.nbytes != t.storage.used) and self._is_odd(t, i in prepared.mutated):
+                inputs = self._aligned(inputs, prepared.mutated)
                 break
         arrays = (*inputs, *outputs)
         self._push(self.command(prepared, arrays), arrays)
@@ -191,11 +191,18 @@ class GpuDevice(Device):
         self._prepared.clear()
         self._groups.clear()
 
-    def _aligned(self, inputs: Sequence[Array | None]) -> Sequence[Array | None]:
-        """Copies of the inputs that start where the adapter cannot bind: views at an odd place of their memory."""
+    def _is_odd(self, t: Array, changed: bool) -> bool:
+        """True for a view that cannot be bound where it lies: it starts at an odd place, or a kernel that writes whole
+        vec4s would change what follows it."""
+        start = t.offset * t.dtype.itemsize
+        end = start + t.nbytes
+        return start % self._alignment != 0 or (changed and end % 16 != 0 and end < t.storage.used)
+
+    def _aligned(self, inputs: Sequence[Array | None], mutated: Sequence[int]) -> Sequence[Array | None]:
+        """The inputs with copies in place of odd views."""
         fixed = list(inputs)
         for i, t in enumerate(inputs):
-            if t is not None and t.offset * t.dtype.itemsize % self._alignment:
+            if t is not None and self._is_odd(t, i in mutated):
                 fixed[i] = self._empty(t.shape, t.dtype, t.name)
                 self._copy(t, fixed[i])  # type: ignore[arg-type]
         return fixed
@@ -296,11 +303,12 @@ class GpuDevice(Device):
         self.native.poll(wait=True)
 
     def _empty(self, shape: tuple[int, ...], dtype: DType, name: str, persistent: bool = False) -> Array:
-        nbytes = -(-prod(shape) * dtype.itemsize // 16) * 16  # whole vec4s, so that vector loads stay inside
+        used = prod(shape) * dtype.itemsize
+        nbytes = -(-used // 16) * 16  # whole vec4s, so that vector loads stay inside
         recording = None if persistent else self.recording
         owner = self.pool if recording is None else recording.arena
         block = owner.acquire(nbytes, lambda: f"{name or 'tensor'} {dtype} {shape}")
-        return self.array_type(self, Storage(block, owner, max(nbytes, 16)), shape, dtype, 0, name)
+        return self.array_type(self, Storage(block, owner, max(nbytes, 16), used), shape, dtype, 0, name)
 
     def _clear(self, array: Array) -> None:
         if array.size:
