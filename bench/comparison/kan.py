@@ -9,7 +9,6 @@ small and inputs within the grid, where both compute the same function.
 from __future__ import annotations
 
 from functools import partial
-from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -96,10 +95,8 @@ def layer(inner: int, outer: int, batch: int) -> Function:
 
 
 def forward(x: Any, c: Any, w: Any) -> Any:
-    """The layer in gpucore, its base within the same kernels where they take one."""
-    if "base" in signature(ops.kan_layer).parameters:
-        return ops.kan_layer(x, c, None, w, **GRID)
-    return ops.add(ops.kan_layer(x, c, **GRID), ops.linear(ops.silu(x), w))
+    """The layer in gpucore, its base within the same kernels."""
+    return ops.kan_layer(x, c, None, w, **GRID)
 
 
 def knots(torch: Any, like: Any, inner: int) -> Any:
@@ -154,10 +151,10 @@ def _numpy(x: np.ndarray, c: np.ndarray, w: np.ndarray, g: np.ndarray) -> tuple[
 
 
 class Network(nn.Module):
-    """Layers of spline plus base, their weights from arrays; on hardware one table per layer where there are kernels for that."""
+    """Layers of spline plus base, their weights from arrays; on hardware one table per layer, which training need not move."""
 
     def __init__(self, device: Any, weights: list[tuple[np.ndarray, np.ndarray]]) -> None:
-        if hasattr(ops, "kan_table_layer") and device.kind not in SLOW:
+        if device.kind not in SLOW:
             self.tables = [nn.parameter(table_of(c, w), device) for c, w in weights]
         else:
             self.splines = [nn.parameter(c, device) for c, _ in weights]
