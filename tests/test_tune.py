@@ -50,7 +50,7 @@ def fresh(gpu, monkeypatch):
 
 def test_every_candidate_that_fits_is_measured_and_agrees(toy, fresh):
     seen = []
-    found = tune(fresh, default_cases(tunable(["toy*"])), progress=seen.append)
+    found = [*tune(fresh, default_cases(tunable(["toy*"])), progress=seen.append)]
     assert [t.entry for t in found] == ["toy_add 128", "toy_add 4096"]
     for t in found:
         assert not t.error

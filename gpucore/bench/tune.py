@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ GAIN = 1.02
 AGREE = 1e-4
 """The largest relative L2 distance between a candidate's result and the default's: candidates differ in rounding alone."""
 BUDGET = 0.15
-SOFTWARE_FLOPS, SOFTWARE_BYTES = 2e9, 2e8
+SOFTWARE_FLOPS, SOFTWARE_BYTES = 3e8, 3e7
 
 
 @dataclass
@@ -83,10 +83,11 @@ def default_cases(kernels: Sequence[Kernel]) -> list[tuple[Kernel, Case]]:
 
 def tune(
     device: Device, work: Sequence[tuple[Kernel, Case]], *, seed: int = 0, progress: Callable[[str], None] = lambda what: None
-) -> list[Tuned]:
-    """Measures every candidate at every shape; a case that fails is reported and does not end the run."""
+) -> Iterator[Tuned]:
+    """Measures every candidate at every shape, one after the other; a case that fails is reported and does not end the run."""
     rng = sizes.PooledGenerator(seed)
-    return [_tune_case(device, kernel, case, rng, progress) for kernel, case in work]
+    for kernel, case in work:
+        yield _tune_case(device, kernel, case, rng, progress)
 
 
 def _tune_case(device: Device, kernel: Kernel, case: Case, rng: np.random.Generator, progress: Callable[[str], None]) -> Tuned:

@@ -65,9 +65,18 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("tune: give --kernel or --shape, not both")
     work = [parse_shape(text) for text in args.shape] or default_cases(tunable(args.kernel))
     progress = Progress(sum(len(k.choices.candidates) for k, _ in work if k.choices is not None))
-    found = tune(device, work, seed=args.seed, progress=progress.step)
-    progress.finish()
-    return _finish(out, device, found)
+    found: list[Tuned] = []
+    try:
+        for t in tune(device, work, seed=args.seed, progress=progress.step):
+            found.append(t)
+            if not t.error:  # at once, so that an interrupted run keeps what it has measured
+                kept = {"config": t.config, "default": t.default, "case": t.case, "seconds": t.seconds}
+                tuning_file.save(device.info, {t.choices: {t.entry: kept}}, environment())
+    finally:
+        progress.finish()
+        _say(out, device, found)
+    failures = [t for t in found if t.error]
+    return out.failed(f"{len(failures)} of {len(found)} shapes could not be measured") if failures else 0
 
 
 def parse_shape(text: str) -> tuple[Kernel, Case]:
@@ -111,7 +120,7 @@ def _option(value: str) -> Any:
     return value
 
 
-def _finish(out: Output, device: Device, found: list[Tuned]) -> int:
+def _say(out: Output, device: Device, found: list[Tuned]) -> None:
     rows = [
         [
             t.kernel, t.case[:60], t.config or "-", si(t.seconds.get(t.config), "s"), t.default, si(t.seconds.get(t.default), "s"),
@@ -120,19 +129,13 @@ def _finish(out: Output, device: Device, found: list[Tuned]) -> int:
         for t in found
     ]  # fmt: skip
     out.table(["kernel", "shape", "fastest", "time", "default", "time", "gain"], rows, "lllrlrr")
-    measured: dict[str, dict[str, dict[str, Any]]] = {}
     for t in found:
-        if not t.error:
-            kept = {"config": t.config, "default": t.default, "case": t.case, "seconds": t.seconds}
-            measured.setdefault(t.choices, {})[t.entry] = kept
-    failures = [t for t in found if t.error]
-    for t in failures:
-        out.note(f"{t.kernel} {t.case}: {t.error}")
-    path = tuning_file.save(device.info, measured, environment()) if measured else None
-    if path is not None:
+        if t.error:
+            out.note(f"{t.kernel} {t.case}: {t.error}")
+    path = tuning_file.path_for(device.info)
+    if path.exists():
         out.say(f"wrote {path}: {sum(t.config != t.default for t in found)} of {len(found)} shapes are faster than by default")
-    out.result({"file": str(path or ""), "tuned": [t.as_dict() for t in found]})
-    return out.failed(f"{len(failures)} of {len(found)} shapes could not be measured") if failures else 0
+    out.result({"file": str(path), "tuned": [t.as_dict() for t in found]})
 
 
 def _show(out: Output, device: Device) -> int:
