@@ -283,6 +283,23 @@ def _kan(d: Draw) -> Call:
     return [d.floats((n, i)), d.floats((o, i, 8))], lambda x, c: ops.kan_layer(x, c, degree=3, grid_size=5, grid_range=(-2.0, 2.0))
 
 
+def _kan_table(d: Draw) -> Call:
+    n, i, o = (d.one(st.integers(1, 5)) for _ in range(3))
+    base = d.one(st.booleans())
+    grid = dict(degree=3, grid_size=5, grid_range=(-2.0, 2.0), base=base)
+    return [d.floats((n, i)), d.floats((i, 8 + base, o))], lambda x, table: ops.kan_table_layer(x, table, **grid)
+
+
+def _kan_pack(d: Draw) -> Call:
+    i, o = (d.one(st.integers(1, 5)) for _ in range(2))
+    return [d.floats((o, i, 8)), d.floats((o, i))], ops.kan_pack
+
+
+def _kan_unpack(d: Draw) -> Call:
+    i, o = (d.one(st.integers(1, 5)) for _ in range(2))
+    return [d.floats((i, 9, o))], lambda table: list(ops.kan_unpack(table, base=True))
+
+
 def _compared(op: Callable[..., Any]) -> Callable[[Draw], Call]:
     def entry(d: Draw) -> Call:
         shape = d.one(POSITIVE_SHAPES)
@@ -322,7 +339,7 @@ OPERATIONS: dict[str, Callable[[Draw], Call]] = {
     "add_layer_norm": _normed_sum(ops.add_layer_norm, True), "add_rms_norm": _normed_sum(ops.add_rms_norm, False),
     "batch_norm1d": _batch_norm, "rope": _rope,
     "scaled_dot_product_attention": _attention, "conv1d": _conv(ops.conv1d, 1), "conv2d": _conv(ops.conv2d, 2), "col2im": _col2im,
-    "kan_layer": _kan,
+    "kan_layer": _kan, "kan_pack": _kan_pack, "kan_table_layer": _kan_table, "kan_unpack": _kan_unpack,
     "cross_entropy": _cross_entropy, "as_tensor": lambda d: ([d.array()], lambda t: ops.as_tensor([1, 2], t)),
 }  # fmt: skip
 
