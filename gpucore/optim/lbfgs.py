@@ -27,6 +27,9 @@ class LBFGS(Optimizer):
     change of the gradient of each of the last `history` steps (Nocedal & Wright 2006, algorithms 7.4 and 7.5). α fulfils
     the strong Wolfe conditions f(θ + α·d) ≤ f(θ) + c1·α·gᵀd and |∇f(θ + α·d)ᵀd| ≤ c2·|gᵀd| (algorithms 3.5 and 3.6).
 
+        evaluate = gc.Pipeline(loss_and_gradients)  # of the batch; returns [loss, *gradients]
+        loss = optimizer.step(lambda: evaluate(x, y))
+
     The vectors stay on the device. The two-loop recursion runs on the host over their scalar products, in float64 (vector-free
     L-BFGS: Chen, Wang & Zhou 2014); each evaluation of the loss costs one readback, and d is one linear combination.
 
