@@ -228,6 +228,7 @@ def test_on_every_path_of_the_adapter(plain_gpu):
 def test_vectors_in_several_stretches_and_gradients_where_they_lie(gpu, cpu, monkeypatch):
     found = []
     for most, direct in ((1 << 25, 1 << 14), (64 * 24, 64)):
+        monkeypatch.setattr("gpucore.optim.flat_history.PER_BLOCK_ON", {"software": (96, 64)} if direct == 64 else {})
         monkeypatch.setattr("gpucore.optim.flat_history.RANGE", most)
         monkeypatch.setattr("gpucore.optim.flat.DIRECT", direct)
         monkeypatch.setattr("gpucore.optim.flat.DIRECT_ON", {})

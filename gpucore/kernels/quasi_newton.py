@@ -136,4 +136,5 @@ def dot_rows(vectors: Array, direction: Array, partials: Array, *, slot: int, ro
     )
     picked = _picked("dot_rows", vectors, slot, row)
     del picked["before"]
-    return Launch(None, groups=blocks * count, params=dict(vectors=size // 4, count=count, blocks=blocks) | picked)
+    tiles = ceil_div(count, 4)
+    return Launch(None, groups=blocks * tiles, params=dict(vectors=size // 4, count=count, tiles=tiles, blocks=blocks) | picked)

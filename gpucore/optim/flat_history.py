@@ -12,10 +12,12 @@ from ..kernel import ceil_div
 from ..kernels import quasi_newton as K
 from .flat import ALIGN, RANGE, FlatParameters
 
-MOST_BLOCKS = (256, 32)
-"""Workgroups of one launch for the displacement and the gradient, and per row for the products."""
+MOST_BLOCKS = (256, 64)
+"""Workgroups of one launch for the displacement and the gradient, and per four rows for the products."""
 PER_BLOCK = (1024, 4096)
 """Elements from which on they get another workgroup."""
+PER_BLOCK_ON = {"software": (16384, 32768)}
+"""The same for kinds of device where it differs: what a workgroup does once is dear there."""
 
 
 class Stretch(NamedTuple):
@@ -56,11 +58,12 @@ class FlatHistory:
         self._step = device.zeros((1,), dtype, name="step of a line search")
         self._coefficients = device.zeros((self.rows,), dtype, name="coefficients of a direction")
         spans, end = [], ALIGN
+        least = PER_BLOCK_ON.get(device.kind, PER_BLOCK)
         for piece, p in enumerate(flat.pieces):
             most = RANGE // self.rows // ALIGN * ALIGN
             for offset in range(0, p.size, most):
                 size = min(most, p.size - offset)
-                blocks = [max(1, min(m, ceil_div(size, e))) for m, e in zip(MOST_BLOCKS, PER_BLOCK, strict=True)]
+                blocks = [max(1, min(m, ceil_div(size, e))) for m, e in zip(MOST_BLOCKS, least, strict=True)]
                 shapes = ((blocks[0], 4), (blocks[1], self.rows, 4))
                 starts = (end, end + ceil_div(prod(shapes[0]), ALIGN) * ALIGN)
                 end = starts[1] + ceil_div(prod(shapes[1]), ALIGN) * ALIGN
