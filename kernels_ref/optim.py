@@ -85,3 +85,41 @@ def sgd_momentum(
     g = _clipped(gradient, scale, clip_value) + _strength(theta, weight_decay, decay) * theta
     velocity[...] = momentum * velocity + g
     theta[...] = theta - lr * (g + momentum * velocity if nesterov else velocity)
+
+
+def combine_rows(flat, rows, coefficients, origin=None):
+    """flat = origin + Σ_r coefficients[r]·rows[r] over the rows whose coefficient is not 0."""
+    used = np.flatnonzero(coefficients)
+    flat[...] = coefficients[used] @ rows[used] + (0 if origin is None else origin)
+
+
+def _picked(vectors, slot, row):
+    """The rows s, y, g and that of the gradient before: [s of each slot, y of each slot, two gradients]."""
+    slots = vectors.shape[0] // 2 - 1
+    return slot, slots + slot, 2 * slots + row, 2 * slots + 1 - row
+
+
+def _dealt(values, blocks):
+    """[rows, size] → [blocks, rows, elements]: stretches of STRETCH elements dealt out in turn, zeros at the end."""
+    rows, size = values.shape
+    turns = max(1, -(-size // (STRETCH * blocks)))
+    padded = np.zeros((rows, turns * blocks * STRETCH), values.dtype)
+    padded[:, :size] = values
+    return padded.reshape(rows, turns, blocks, STRETCH).transpose(2, 0, 1, 3).reshape(blocks, rows, turns * STRETCH)
+
+
+def secant_pair(vectors, measures, theta, origin, gradient, *, slot, row):
+    """s = θ - θ0, y = g - g0 and g into their rows; measures = (Σ|s|, max|s|, Σ|g|, max|g|) of each block."""
+    s, y, g, before = _picked(vectors, slot, row)
+    vectors[s] = theta - origin
+    vectors[y] = gradient - vectors[before]
+    vectors[g] = gradient
+    dealt = np.abs(_dealt(vectors[[s, g]], measures.shape[0]))
+    measures[...] = np.stack([dealt.sum(axis=2), dealt.max(axis=2)], axis=2).reshape(-1, 4)
+
+
+def dot_rows(vectors, direction, partials, *, slot, row):
+    """partials[b, r] = vectors[r]·(s, y, g, direction) over block b: what a step adds to the Gram matrix."""
+    picked = np.stack([*(vectors[r] for r in _picked(vectors, slot, row)[:3]), direction])
+    blocks = partials.shape[0]
+    partials[...] = _dealt(vectors, blocks) @ _dealt(picked, blocks).swapaxes(1, 2)

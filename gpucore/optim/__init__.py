@@ -2,7 +2,8 @@
 
 from .adam import Adam, AdamW
 from .base import Optimizer
+from .lbfgs import LBFGS
 from .schedules import CosineLR, Schedule, StepLR, WarmupCosineLR
 from .sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "CosineLR", "Optimizer", "Schedule", "StepLR", "WarmupCosineLR"]
+__all__ = ["LBFGS", "SGD", "Adam", "AdamW", "CosineLR", "Optimizer", "Schedule", "StepLR", "WarmupCosineLR"]

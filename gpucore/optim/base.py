@@ -201,7 +201,7 @@ class Optimizer(ABC):
         who = f"{type(self).__name__}.load_state_dict"
         shapes = {"step": (1,), "lr": (1,)}
         shapes |= {f"{name}.{i}": self.params[i].shape for name in self.slots for i in self._trained}
-        arrays = _checked_state(who, state, shapes)
+        arrays = checked_state(who, state, shapes)
         step = int(arrays["step"][0])
         if step != arrays["step"][0] or not 0 <= step < 2**32:
             raise ConfigError(f"{who}: step is {arrays['step'][0]}; wants a whole number from 0 to 2^32 - 1")
@@ -213,7 +213,8 @@ class Optimizer(ABC):
         self.lr = lr
 
 
-def _checked_state(who: str, state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+def checked_state(who: str, state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """The entries as arrays; ConfigError unless they are exactly those of `shapes`, of these shapes, and numbers."""
     differ = sorted(set(state) ^ set(shapes))
     if differ:
         raise ConfigError(f"{who}: entries {', '.join(differ)} are missing or foreign; wants {', '.join(shapes)}")
