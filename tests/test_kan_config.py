@@ -13,7 +13,8 @@ from gpucore.systems import kan
 FAULTS = [
     (dict(input_dim=0), "input_dim is 0"), (dict(input_dim=True), "input_dim is True"), (dict(input_dim=2.5), "input_dim is 2.5"),
     (dict(hidden_dims=(4, 0)), r"hidden_dims\[1\] is 0"), (dict(hidden_dims=5), "hidden_dims is 5"),
-    (dict(output_dim=-1), "output_dim is -1"), (dict(degree=0), "degree is 0"), (dict(degree=7), "degree is 7"), (dict(grid_size=1), "grid_size is 1"),
+    (dict(output_dim=-1), "output_dim is -1"), (dict(degree=0), "degree is 0"), (dict(degree=7), "degree is 7"),
+    (dict(grid_size=1), "grid_size is 1"),
     (dict(grid_size=65), "grid_size is 65; wants a whole number from 2 to 64"), (dict(grid_range=(1, -1)), "low end first"),
     (dict(grid_range=(0, np.nan)), "two finite numbers"), (dict(grid_range=3), "two finite numbers"),
     (dict(grid_range=(0, 1e-7)), "1e-6 apart"),

@@ -9,6 +9,7 @@ grid serves instead: cost per point does not grow with the number of cells.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
 
 import numpy as np
@@ -18,8 +19,6 @@ from ...device import device as open_device
 from ...errors import ConfigError
 from ...kernels.spline import check_grid
 
-POINTS = 8
-"""Points per cell of the finer grid at which two splines are compared, beyond the degree."""
 RIDGE = 1e-10
 """Weight, relative to the largest, that keeps a coefficient near 0 which no point asks for."""
 
@@ -60,18 +59,22 @@ class Grid:
         return ops.spline_basis(points, degree=self.degree, grid_size=self.size, grid_range=self.range).numpy()
 
 
+@lru_cache(maxsize=32)
 def transfer_matrix(old: Grid, new: Grid) -> np.ndarray:
-    """[new.basis, old.basis]: T·c are the coefficients on `new` of the spline c on `old`.
+    """[new.basis, old.basis]: T·c are the coefficients on `new` of the spline c on `old`; not to be changed.
 
-    By least squares in float64 at points spread evenly over the cells of both grids, so that every function is seen and
-    the problem is well conditioned; where the new grid has the old knots among its own, the function stays the same
-    but for rounding. Outside its range the old spline is constant, as its clamped input makes it.
+    The least ∫ (new - old)² over the new range, in float64: between two knots of either grid both are polynomials, so
+    Gauss-Legendre points there make the integral exact, every function is seen, and the problem is well conditioned.
+    Where the new grid has the old knots among its own, the function stays the same but for rounding. Outside its range
+    the old spline is constant, as its clamped input makes it.
     """
     knots = [np.linspace(g.low, g.high, g.size + 1) for g in (old, new)]
     edges = np.unique(np.clip(np.concatenate(knots), new.low, new.high))
-    inner = (np.arange(POINTS + new.degree) + 0.5) / (POINTS + new.degree)
-    points = np.concatenate([edges, (edges[:-1, None] + np.diff(edges)[:, None] * inner).reshape(-1)])
-    return least_squares(new.functions(points), old.functions(points))
+    nodes, weights = np.polynomial.legendre.leggauss(new.degree + 1)
+    widths = np.diff(edges)[:, None]
+    points = (edges[:-1, None] + widths * (nodes + 1) / 2).reshape(-1)
+    roots = np.sqrt(widths * weights).reshape(-1, 1)
+    return least_squares(roots * new.functions(points), roots * old.functions(points))
 
 
 def least_squares(functions: np.ndarray, values: np.ndarray) -> np.ndarray:
