@@ -136,7 +136,7 @@ def test_wrong_samples_change_nothing(gpu):
     with pytest.raises(ConfigError, match="margin is -1"):
         network.update_grid(points(), margin=-1)
     for size in (1, 129, 2.5, True):
-        with pytest.raises(ConfigError, match="grid size is .*; wants a whole number from 2 to 128"):
+        with pytest.raises(ConfigError, match=r"grid size is .*; wants a whole number from 2 to 128"):
             network.refine(size)
     network.layers[1].coefficients.assign(np.full(network.layers[1].coefficients.shape, np.nan, np.float32))
     with pytest.raises(ConfigError, match="coefficients that are not finite"):
