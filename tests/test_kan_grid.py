@@ -55,6 +55,14 @@ def test_coarser_and_back(cpu):
     assert np.abs(network.refine(31)(x).numpy() - before).max() < 5e-3
 
 
+def test_a_coarser_grid_gets_the_nearest_function(rng):
+    """Against ordinary least squares at many points."""
+    old, new = kan.Grid(3, 20, -1, 1), kan.Grid(3, 7, -0.8, 1.2)
+    c, x = rng.normal(size=(1, 1, old.basis)), np.linspace(-0.8, 1.2, 20001)
+    wanted = least_squares(new.functions(x), old.functions(x) @ c[0, 0][:, None])[:, 0]
+    assert np.abs(refit(c, old, new)[0, 0] - wanted).max() < 1e-3 * np.abs(wanted).max()
+
+
 def test_random_coefficients_on_fine_grids_make_no_nan(gpu):
     network = kan.KanNetwork(kan.KanConfig(2, (3,), 1, grid_size=64, degree=6), device=gpu)
     x = points(low=-3, high=3)

@@ -165,6 +165,21 @@ def test_a_baked_copy_is_as_near_as_it_says(name, dtype, per, request):
     assert dtype in repr(baked)
 
 
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_the_bound_follows_an_error_through_the_next_layer(gpu, base):
+    """The second layer is exact in 16 bits, so that all error is the first one's, made larger by its slope."""
+    network = kan.KanNetwork(kan.KanConfig(1, (1,), 1, base=base, grid_range=(-0.5, 0.5)), device=gpu)
+    first, second = network.layers
+    first.coefficients.assign(np.full((1, 1, 8), 0.1, np.float32))
+    second.coefficients.assign((np.arange(8, dtype=np.float32) - 4).reshape(1, 1, 8))
+    if base is not None:
+        second.coefficients.assign(np.zeros((1, 1, 8), np.float32))
+        second.base.assign(np.full((1, 1), 10, np.float32))
+        first.base.assign(np.zeros((1, 1), np.float32))
+    baked = kan.BakedKan.of(network)
+    assert 1e-4 < baked.error.largest <= baked.error.bound[0] + 1e-6 < 5 * baked.error.largest
+
+
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
 def test_a_baked_copy_goes_through_bytes(gpu, dtype):
     network, x = make(gpu).refine(9), inputs()

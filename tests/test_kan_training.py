@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc as collector
+import weakref
+
 import numpy as np
 import pytest
 
@@ -334,3 +337,56 @@ def test_a_sinusoid(gpu):
     steps = 400
     kan.fit(network, x, y, epochs=steps, batch_size=200, lr=0.05, schedule=optim.CosineLR(0.05, steps))
     assert ((network(x).numpy() - y) ** 2).mean() < 1e-5
+
+
+# ---- the optimizer on the host, and what is kept
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_optimizer_on_the_host_is_the_same(gpu, optimizer):
+    x, y = problem(33)
+    settings = dict(optimizer=optimizer, lr=0.02, max_grad_norm=1.0, weight_decay=0.01)
+    here, there = make(gpu), make(gpu)
+    for _ in range(100):
+        a = here.train_step(x, y, **settings)
+        b = there.train_step(x, y, optimizer_device="cpu", nan_guard=True, **settings)
+    assert b.item() == pytest.approx(a.item(), rel=2e-3)
+    for name, values in there.state_dict().items():
+        assert np.linalg.norm(values - here.state_dict()[name]) <= 2e-3 * np.linalg.norm(values) + 1e-6, name
+    assert there._steps.first.optimizer.steps == 100
+    assert there._steps.first.optimizer.params[0].device.is_cpu
+    before = there.state_dict()
+    there.train_step(x, y, optimizer_device="cpu", nan_guard=True, **(settings | {"lr": 0.0}))
+    assert same(there, before)
+    with pytest.raises(ConfigError, match="optimizer_device is 'gpu'"):
+        here.train_step(x, y, optimizer_device="gpu")
+    with pytest.raises(ConfigError, match="goes with an optimizer by name"):
+        here.train_step(x, y, optimizer=optim.SGD(here.parameters(), lr=0.1), optimizer_device="cpu")
+
+
+def test_a_copy_trains_itself(gpu):
+    network, (x, y) = make(gpu), problem()
+    network.train_step(x, y)
+    copied = network.to(gpu)
+    before = network.state_dict()
+    copied.train_step(x, y)
+    assert same(network, before)
+    assert not same(copied, before)
+
+
+def test_a_network_that_was_trained_is_freed_at_once(gpu):
+    x, y = problem()
+    network = make(gpu)
+    network.train_step(x, y)
+    kan.fit(network, x, y, epochs=1)
+    network.train_step(x, y, nan_guard=True)
+    alone = kan.KanStep(network)
+    gone = weakref.ref(network)
+    collector.disable()
+    try:
+        del network
+        assert gone() is None
+    finally:
+        collector.enable()
+    with pytest.raises(ConfigError, match="its network is gone"):
+        alone(x, y)

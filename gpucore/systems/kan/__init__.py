@@ -14,9 +14,10 @@ from .grid import Grid
 from .layer import KanLayer
 from .losses import LOSSES, KanLoss, coefficient_entropy, l1_sparsity, r2, roughness
 from .network import KanNetwork, OutOfRange
-from .training import KanStep, make_optimizer
+from .optimizers import OPTIMIZERS, make_optimizer
+from .training import KanStep
 
 __all__ = [
-    "LOSSES", "PRESETS", "BakedError", "BakedKan", "Grid", "KanConfig", "KanLayer", "KanLoss", "KanNetwork", "KanStep",
+    "LOSSES", "OPTIMIZERS", "PRESETS", "BakedError", "BakedKan", "Grid", "KanConfig", "KanLayer", "KanLoss", "KanNetwork", "KanStep",
     "MemoryEstimate", "OutOfRange", "coefficient_entropy", "fit", "l1_sparsity", "make_optimizer", "r2", "roughness",
 ]  # fmt: skip

@@ -15,7 +15,8 @@ from ...optim import Optimizer
 from ...train import EarlyStopping, History, Silent, Trainer, accuracy
 from .inputs import check_finite, check_width, host_numbers, host_targets
 from .losses import KanLoss
-from .training import as_loss, make_optimizer
+from .optimizers import make_optimizer
+from .training import as_loss
 
 if TYPE_CHECKING:
     from .network import KanNetwork

@@ -180,8 +180,8 @@ class KanNetwork(Module):
     def train_step(self, x: Any, y: Any, **settings: Any) -> Tensor:
         """One step of training, replayed as one submission; returns the loss as a tensor without waiting for it.
 
-        Settings: loss, optimizer, lr, mask, max_grad_norm, weight_decay, nan_guard: see `KanStep`, which is kept while
-        the settings stay.
+        Settings: loss, optimizer, lr, mask, max_grad_norm, weight_decay, nan_guard, optimizer_device: see `KanStep`, which
+        is kept while they stay.
         """
         from .training import run_step
 
