@@ -298,12 +298,17 @@ def test_masked_regression_with_holes(gpu):
         kan.fit(plain, x, y, epochs=1, validation=(x, y, np.ones_like(y)))
 
 
-def test_batches_of_ones_own(gpu):
+def test_batches_of_ones_own(gpu, monkeypatch):
     x, y = problem(64)
-    a, b = make(gpu), make(gpu)
+    a, b, c, d = (make(gpu) for _ in range(4))
     kan.fit(a, x, y, epochs=2, batch_size=16, seed=5)
     kan.fit(b, Batches(ArrayDataset(x, y), 16, seed=5, device=gpu), epochs=2)
-    assert same(a, b.state_dict())
+    kan.fit(c, x, y, epochs=2, batch_size=16, seed=5, resident=False)
+    monkeypatch.setattr(gc.ops, "take", None)  # what gathers batches from data on the device
+    monkeypatch.setattr("gpucore.systems.kan.fitting.RESIDENT_BYTES", 8 * 64 - 1)  # one byte less than x takes
+    kan.fit(d, x, y, epochs=2, batch_size=16, seed=5)
+    for network in (b, c, d):
+        assert same(a, network.state_dict())
 
 
 def test_fit_checks_everything_first(gpu):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .network import KanNetwork
 
 Metric = Callable[[Any, Any], Any]
+RESIDENT_BYTES = 64 << 20
+"""Data of up to so many bytes are kept on the device; every adapter binds twice that to a kernel."""
 
 
 def fit(
@@ -29,13 +31,13 @@ def fit(
     optimizer: str | Optimizer = "adam", lr: float | None = None, schedule: Callable[[int], float] | None = None, mask: Any = None,
     max_grad_norm: float | None = None, weight_decay: float = 0.0, validation: Any = None, metrics: Mapping[str, Metric] | None = None,
     early_stopping: EarlyStopping | None = None, checkpoint_dir: str | os.PathLike[str] | None = None, resume: bool = False,
-    progress: bool | Silent = False, seed: int = 0, resident: bool = True,
+    progress: bool | Silent = False, seed: int = 0, resident: bool | None = None,
 ) -> History:  # fmt: skip
     """Trains a network on host arrays x [n, in] and y, or on batches (x, y) of tensors given as x; returns the history.
 
     mask:       weights of the loss, of y's shape; for arrays only. validation: (x, y), or (x, y, mask), or batches;
                 without a mask of its own it counts in full.
-    resident:   keep the data on the device and gather batches there.
+    resident:   keep the data on the device and gather batches there; None: when they take at most 64 MiB.
     The measures of a KanLoss belong to the training loss alone: the validation loss is that of the data. Other settings:
     see `make_optimizer`, `Trainer` and `Trainer.fit`; lr and schedule as there. Data are checked first, and nothing is
     changed when they are wrong. ConfigError when no value of x lies inside the first grid.
@@ -67,7 +69,7 @@ def fit(
 class Feeding:
     """Turns what `fit` was given into batches. With a mask, targets and mask travel side by side as one tensor."""
 
-    def __init__(self, network: KanNetwork, loss: KanLoss, batch_size: int, seed: int, resident: bool) -> None:
+    def __init__(self, network: KanNetwork, loss: KanLoss, batch_size: int, seed: int, resident: bool | None) -> None:
         self.network, self.kan_loss, self.batch_size, self.seed, self.resident = network, loss, batch_size, seed, resident
         self.masked = False
 
@@ -86,7 +88,8 @@ class Feeding:
         targets = self._targets(who, y, len(x), mask)
         self.network.check_room(who, min(len(x), self.batch_size), training=shuffle)
         data = ArrayDataset(x.astype(np.float32), targets)
-        return Batches(data, self.batch_size, shuffle=shuffle, seed=self.seed, device=self.network.device, resident=self.resident)
+        resident = max(data.x.nbytes, data.y.nbytes) <= RESIDENT_BYTES if self.resident is None else self.resident
+        return Batches(data, self.batch_size, shuffle=shuffle, seed=self.seed, device=self.network.device, resident=resident)
 
     def validation(self, given: Any) -> Any:
         """Batches in their order, of arrays or as they are."""

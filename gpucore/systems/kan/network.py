@@ -209,6 +209,11 @@ class KanNetwork(Module):
     # ---- sizes
 
     @property
+    def device(self) -> Device:
+        """Where the network is."""
+        return self.layers[0].bias.device
+
+    @property
     def dtype(self) -> Any:
         """The dtype of parameters and outputs."""
         return self.layers[0].bias.dtype
