@@ -78,9 +78,8 @@ class KanLayer(Module):
 
 
 def edge_sums(x: Any, coefficients: Any, bias: Any, base: Any, grid: Grid) -> Any:
-    """The formula of KanLayer by the operations that compute it."""
-    y = ops.kan_layer(x, coefficients, bias, degree=grid.degree, grid_size=grid.size, grid_range=grid.range)
-    return y if base is None else y + ops.linear(ops.silu(x), base)
+    """The formula of KanLayer by the operation that computes it."""
+    return ops.kan_layer(x, coefficients, bias, base, degree=grid.degree, grid_size=grid.size, grid_range=grid.range)
 
 
 def standardization(config: KanConfig, device: Device, dtype: Any = "float32") -> tuple[Any, Any]:
