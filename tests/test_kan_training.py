@@ -329,6 +329,10 @@ def test_fit_checks_everything_first(gpu):
     ):  # fmt: skip
         with pytest.raises(error, match=sentence):
             kan.fit(network, given.pop("x"), given.pop("y", None), epochs=1, **given)
+    with pytest.raises(ConfigError, match="x without y"):
+        kan.fit(network, gpu.tensor(x), epochs=1)
+    with pytest.raises(ConfigError, match="the network is float64 and batches are float32"):
+        kan.fit(make(gc.device("cpu"), dtype="float64"), x, y, epochs=1)
     assert same(network, before)
     shifted = kan.KanNetwork(kan.KanConfig(2, (5,), 1).standardized(x + 5), device=gpu)
     kan.fit(shifted, x + 5, y, epochs=1)

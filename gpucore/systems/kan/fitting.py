@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import ops
+from ...array import Array
 from ...data import ArrayDataset, Batches
 from ...errors import ConfigError
 from ...optim import Optimizer
@@ -42,6 +43,8 @@ def fit(
     see `make_optimizer`, `Trainer` and `Trainer.fit`; lr and schedule as there. Data are checked first, and nothing is
     changed when they are wrong. ConfigError when no value of x lies inside the first grid.
     """
+    if network.dtype.name != "float32":
+        raise ConfigError(f"KanNetwork.fit: the network is {network.dtype} and batches are float32; use train_step")
     loss = as_loss(loss)
     feed = Feeding(network, loss, batch_size, seed, resident)
     batches = feed.batches("KanNetwork.fit", x, y, mask, shuffle=True)
@@ -78,7 +81,7 @@ class Feeding:
         if y is None:
             if mask is not None:
                 raise ConfigError(f"{who}: mask comes with arrays x and y; with batches, put it into the loss")
-            if isinstance(x, np.ndarray) or not hasattr(x, "__iter__"):
+            if isinstance(x, np.ndarray | Array) or not hasattr(x, "__iter__"):
                 raise ConfigError(f"{who}: got x without y; wants both, or batches (x, y)")
             return x
         x = host_numbers(who, "x", x)
