@@ -214,9 +214,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "formula": dict(input_dim=2, hidden_dims=(1,), output_dim=1),
     "small": dict(input_dim=2, hidden_dims=(5,), output_dim=1),
     "poisson": dict(input_dim=2, hidden_dims=(2,), output_dim=1, base="silu"),
-    "mnist": dict(input_dim=784, hidden_dims=(64,), output_dim=10, base="silu"),
-    "mnist-spline": dict(input_dim=784, hidden_dims=(64,), output_dim=10),
+    "mnist": dict(input_dim=784, hidden_dims=(64,), output_dim=10, grid_range=(-3.0, 3.0), base="silu"),
+    "mnist-spline": dict(input_dim=784, hidden_dims=(64,), output_dim=10, grid_range=(-3.0, 3.0)),
     "arkan": dict(input_dim=21, hidden_dims=(64, 64), output_dim=24, grid_range=(-3.0, 3.0)),
 }
 """Configurations by name: formula [2, 1, 1] and small [2, 5, 1] for regression, poisson [2, 2, 1] for a differential
-equation, mnist [784, 64, 10] with the base branch and without, arkan [21, 64, 64, 24]."""
+equation, mnist [784, 64, 10] with the base branch and without (for
+pixels from -1 to 1; the wide range holds the hidden values while they grow), arkan [21, 64, 64, 24]."""

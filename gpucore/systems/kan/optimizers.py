@@ -19,7 +19,7 @@ OPTIMIZERS = {"adam": 1e-2, "adamw": 1e-2, "sgd": 1e-1, "momentum": 1e-2}
 """The optimizers by name, with the learning rate each has unless one is given.
 
 These are for layers of up to some tens of inputs. All edges of an output move together, so hundreds of inputs want less
-(1e-3 with Adam for MNIST): with more, the first steps throw the hidden values out of their grids, where gradients end.
+(2e-3 with Adam for MNIST, warmed up): with more, the first steps throw the hidden values out of their grids, where gradients end.
 `KanNetwork.out_of_range` shows it.
 """
 MOMENTUM = 0.9
