@@ -1,0 +1,23 @@
+"""Kolmogorov-Arnold networks: every edge of a layer carries a spline that is learned (Liu et al., arXiv 2404.19756).
+
+config = kan.KanConfig(2, (5,), 1, grid_size=5, degree=3, grid_range=(-1, 1))
+network = kan.KanNetwork(config)
+kan.fit(network, x, y, epochs=20)
+network.refine(20)
+network.save("network.safetensors")
+"""
+
+from .baked import BakedError, BakedKan
+from .config import PRESETS, KanConfig, MemoryEstimate
+from .fitting import fit
+from .grid import Grid
+from .layer import KanLayer
+from .losses import LOSSES, KanLoss, coefficient_entropy, l1_sparsity, r2, roughness
+from .network import KanNetwork, OutOfRange
+from .optimizers import OPTIMIZERS, make_optimizer
+from .training import KanStep
+
+__all__ = [
+    "LOSSES", "OPTIMIZERS", "PRESETS", "BakedError", "BakedKan", "Grid", "KanConfig", "KanLayer", "KanLoss", "KanNetwork", "KanStep",
+    "MemoryEstimate", "OutOfRange", "coefficient_entropy", "fit", "l1_sparsity", "make_optimizer", "r2", "roughness",
+]  # fmt: skip

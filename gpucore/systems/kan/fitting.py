@@ -1,0 +1,152 @@
+"""Whole trainings: data in, history out, through the Trainer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ... import ops
+from ...array import Array
+from ...data import ArrayDataset, Batches
+from ...errors import ConfigError
+from ...optim import Optimizer
+from ...train import EarlyStopping, History, Silent, Trainer, accuracy
+from .inputs import check_finite, check_width, host_numbers, host_targets
+from .losses import KanLoss
+from .optimizers import make_optimizer
+from .training import as_loss
+
+if TYPE_CHECKING:
+    from .network import KanNetwork
+
+Metric = Callable[[Any, Any], Any]
+RESIDENT_BYTES = 64 << 20
+"""Data of up to so many bytes are kept on the device; every adapter binds twice that to a kernel."""
+
+
+def fit(
+    network: KanNetwork, x: Any, y: Any = None, *, epochs: int, batch_size: int = 64, loss: str | KanLoss = "mse",
+    optimizer: str | Optimizer = "adam", lr: float | None = None, schedule: Callable[[int], float] | None = None, mask: Any = None,
+    max_grad_norm: float | None = None, weight_decay: float = 0.0, validation: Any = None, metrics: Mapping[str, Metric] | None = None,
+    early_stopping: EarlyStopping | None = None, checkpoint_dir: str | os.PathLike[str] | None = None, resume: bool = False,
+    progress: bool | Silent = False, seed: int = 0, resident: bool | None = None,
+) -> History:  # fmt: skip
+    """Trains a network on host arrays x [n, in] and y, or on batches (x, y) of tensors given as x; returns the history.
+
+    mask:       weights of the loss, of y's shape; for arrays only. validation: (x, y), or (x, y, mask), or batches;
+                without a mask of its own it counts in full.
+    resident:   keep the data on the device and gather batches there; None: when they take at most 64 MiB.
+    The measures of a KanLoss belong to the training loss alone: the validation loss is that of the data. Other settings:
+    see `make_optimizer`, `Trainer` and `Trainer.fit`; lr and schedule as there. Data are checked first, and nothing is
+    changed when they are wrong. ConfigError when no value of x lies inside the first grid.
+    """
+    if network.dtype.name != "float32":
+        raise ConfigError(f"KanNetwork.fit: the network is {network.dtype} and batches are float32; use train_step")
+    loss = as_loss(loss)
+    feed = Feeding(network, loss, batch_size, seed, resident)
+    batches = feed.batches("KanNetwork.fit", x, y, mask, shuffle=True)
+    held = None if validation is None else feed.validation(validation)
+    if not isinstance(optimizer, Optimizer):
+        optimizer = make_optimizer(network, optimizer, lr=lr, max_grad_norm=max_grad_norm, weight_decay=weight_decay)
+    elif lr is not None or max_grad_norm is not None or weight_decay:
+        raise ConfigError("KanNetwork.fit: lr, max_grad_norm and weight_decay belong to the optimizer that was given; set them there")
+    if metrics is None:
+        metrics = {"accuracy": accuracy} if loss.classes and not feed.masked else {}
+    network._steps = None  # its optimizer is another
+    wrapped = {name: feed.metric(metric) for name, metric in metrics.items()}
+    trainer = Trainer(network, optimizer, feed.loss(), schedule=schedule, metrics=wrapped)
+    return trainer.fit(
+        batches,
+        epochs=epochs,
+        validation=held,
+        early_stopping=early_stopping,
+        checkpoint_dir=checkpoint_dir,
+        progress=progress,
+        resume=resume,
+    )
+
+
+class Feeding:
+    """Turns what `fit` was given into batches. With a mask, targets and mask travel side by side as one tensor."""
+
+    def __init__(self, network: KanNetwork, loss: KanLoss, batch_size: int, seed: int, resident: bool | None) -> None:
+        self.network, self.kan_loss, self.batch_size, self.seed, self.resident = network, loss, batch_size, seed, resident
+        self.masked = False
+
+    def batches(self, who: str, x: Any, y: Any, mask: Any, *, shuffle: bool) -> Any:
+        """Batches of arrays, checked; batches that were given as x pass through."""
+        if y is None:
+            if mask is not None:
+                raise ConfigError(f"{who}: mask comes with arrays x and y; with batches, put it into the loss")
+            if isinstance(x, np.ndarray | Array) or not hasattr(x, "__iter__"):
+                raise ConfigError(f"{who}: got x without y; wants both, or batches (x, y)")
+            return x
+        x = host_numbers(who, "x", x)
+        check_width(who, x.shape, self.network.config.input_dim)
+        check_finite(who, "x", x)
+        self._check_range(who, x)
+        targets = self._targets(who, y, len(x), mask)
+        self.network.check_room(who, min(len(x), self.batch_size), training=shuffle)
+        data = ArrayDataset(x.astype(np.float32), targets)
+        resident = max(data.x.nbytes, data.y.nbytes) <= RESIDENT_BYTES if self.resident is None else self.resident
+        return Batches(data, self.batch_size, shuffle=shuffle, seed=self.seed, device=self.network.device, resident=resident)
+
+    def validation(self, given: Any) -> Any:
+        """Batches in their order, of arrays or as they are."""
+        if not isinstance(given, tuple | list):
+            return given
+        if len(given) not in (2, 3):
+            raise ConfigError(f"KanNetwork.fit: validation has {len(given)} parts; wants (x, y), (x, y, mask) or batches")
+        x, y, mask = (*given, None)[:3]
+        if self.masked and mask is None:
+            mask = np.ones(np.shape(y), np.float32)
+        if mask is not None and not self.masked:
+            raise ConfigError("KanNetwork.fit: validation has a mask and the training data have none; give mask= as well")
+        return self.batches("KanNetwork.fit, validation", x, y, mask, shuffle=False)
+
+    def _targets(self, who: str, y: Any, n: int, mask: Any) -> np.ndarray:
+        """Checked targets: [n, out] floats or [n] classes; with a mask [n, 2·out] or [n, 2] floats."""
+        y, weights = host_targets(who, y, n, self.network.config.output_dim, classes=self.kan_loss.classes, mask=mask)
+        if weights is None:
+            return y if self.kan_loss.classes else y.astype(np.float32)  # type: ignore[no-any-return]
+        self.masked = True
+        return np.concatenate([y.reshape(n, -1), weights.reshape(n, -1)], axis=1).astype(np.float32)
+
+    def _check_range(self, who: str, x: np.ndarray) -> None:
+        """ConfigError when the first grid sees nothing of the data."""
+        config, grid = self.network.config, self.network.layers[0].grid
+        z = x.astype(np.float64) - (0.0 if config.mean is None else np.asarray(config.mean))
+        z = z if config.std is None else z / np.maximum(config.std, 1e-6)
+        if ((z < grid.low) | (z > grid.high)).all():
+            raise ConfigError(
+                f"{who}: no value of x lies inside the first grid ({grid.low:g}, {grid.high:g}), they run from {z.min():g} to {z.max():g}; "
+                "standardise with mean and std, or call update_grid(x)"
+            )
+
+    # ---- as the Trainer wants them
+
+    def _parts(self, y: Any) -> tuple[Any, Any]:
+        if not self.masked:
+            return y, None
+        if self.kan_loss.classes:
+            return ops.astype(y[:, 0], "int32"), y[:, 1]
+        half = y.shape[1] // 2
+        return y[:, :half], y[:, half:]
+
+    def loss(self) -> Metric:
+        """(output, target) to the loss; while the network trains, with the measures of its coefficients."""
+
+        def value(output: Any, y: Any) -> Any:
+            target, mask = self._parts(y)
+            if self.network.training:
+                return self.kan_loss(self.network, output, target, mask)
+            return self.kan_loss.data(output, target, mask)
+
+        return value
+
+    def metric(self, metric: Metric) -> Metric:
+        """A metric that gets the targets alone."""
+        return lambda output, y: metric(output, self._parts(y)[0])

@@ -1,0 +1,98 @@
+"""One layer: a spline, and a SiLU when wanted, on every edge."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from ... import ops
+from ...device import Device
+from ...device import device as open_device
+from ...errors import ShapeError
+from ...nn import Module, Parameter, draw
+from ...nn.init import Rng, sizes
+from .config import LEAST_STD, KanConfig
+from .grid import Grid
+
+
+class KanLayer(Module):
+    """y_j = bias_j + Σ_i (Σ_k coefficients[j,i,k]·B_k(clamp(x_i, a, b)) + base[j,i]·silu(x_i)): [n, in] to [n, out].
+
+    coefficients [out, in, G + p] begin uniform in ±½·√(2/(in + out)), bias [out] at 0, base [out, in], when there is
+    one, uniform in ±√(6/(in + out)) (Glorot and Bengio). `grid` says where the knots are; the buffer `grid_range`
+    holds its ends with the weights, so that they are saved and restored together. rng: a seed or a NumPy generator.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, grid: Grid, *, base: bool = False, rng: Rng = None, device: Device | None = None,
+        dtype: Any = "float32",
+    ) -> None:  # fmt: skip
+        sizes("KanLayer", inputs=inputs, outputs=outputs)
+        device, rng = device or open_device(), np.random.default_rng(rng)
+        self.inputs, self.outputs, self.grid = inputs, outputs, grid
+        limit = np.float32(sqrt(2 / (inputs + outputs)))
+        values = (rng.random((outputs, inputs, grid.basis), np.float32) - np.float32(0.5)) * limit
+        self.coefficients = Parameter(device.tensor(values, dtype), "coefficients")
+        self.bias = Parameter(device.zeros((outputs,), dtype), "bias")
+        self.base = Parameter(device.tensor(draw("KanLayer", "xavier", (outputs, inputs), rng), dtype), "base") if base else None
+        self.grid_range = device.tensor(np.array(grid.range, np.float32), name="grid_range")
+
+    def options(self) -> str:
+        """Widths and grid."""
+        g = self.grid
+        more = "" if self.base is None else ", base=True"
+        return f"{self.inputs}, {self.outputs}, degree={g.degree}, grid_size={g.size}, grid_range=({g.low:g}, {g.high:g}){more}"
+
+    def forward(self, x: Any) -> Any:
+        """[n, in] to [n, out]."""
+        if x.ndim != 2 or x.shape[1] != self.inputs:
+            raise ShapeError(f"KanLayer: x has shape {x.shape}; wants [n, {self.inputs}]")
+        return edge_sums(x, self.coefficients, self.bias, self.base, self.grid)
+
+    def set_grid(self, grid: Grid, coefficients: np.ndarray) -> None:
+        """Puts other knots, and the coefficients [out, in, G + p] that go with them, in the place of the present ones.
+
+        As many coefficients as before go into the same parameter. Otherwise it is a new one, and an optimizer over the
+        old must be made anew. What was recorded before still has the old knots.
+        """
+        wanted = (self.outputs, self.inputs, grid.basis)
+        if coefficients.shape != wanted:
+            raise ShapeError(f"KanLayer.set_grid: the coefficients have shape {coefficients.shape}; wants {wanted}")
+        old = self.coefficients
+        values = old.device.tensor(coefficients.astype(old.dtype.host), old.dtype)
+        if values.shape == old.shape:
+            old.assign(values)
+        else:
+            self.coefficients = Parameter(values, "coefficients")
+            self.coefficients.frozen = old.frozen
+        self.grid = grid
+        self.grid_range.assign(np.array(grid.range, np.float32))
+
+    def read_grid(self) -> None:
+        """Takes the knots from the buffer, after it was loaded."""
+        low, high = (float(v) for v in self.grid_range.numpy())
+        if (low, high) != self.grid.range:
+            self.grid = Grid(self.grid.degree, self.grid.size, low, high)
+
+
+def edge_sums(x: Any, coefficients: Any, bias: Any, base: Any, grid: Grid) -> Any:
+    """The formula of KanLayer by the operation that computes it."""
+    return ops.kan_layer(x, coefficients, bias, base, degree=grid.degree, grid_size=grid.size, grid_range=grid.range)
+
+
+def standardization(config: KanConfig, device: Device, dtype: Any = "float32") -> tuple[Any, Any]:
+    """(mean, std) as tensors [input_dim] of a configuration, std at least 1e-6; None for what it does not have."""
+
+    def row(values: Any, name: str) -> Any:
+        return device.tensor(np.array(np.broadcast_to(np.asarray(values, np.float64), (config.input_dim,))), dtype, name=name)
+
+    mean = None if config.mean is None else row(config.mean, "mean")
+    return mean, None if config.std is None else row(np.maximum(config.std, LEAST_STD), "std")
+
+
+def standardized(x: Any, mean: Any, std: Any) -> Any:
+    """(x - mean) / std."""
+    x = x if mean is None else x - mean
+    return x if std is None else x / std

@@ -1,0 +1,264 @@
+"""The network: layers of splines, its inputs standardised, its grids moved and refined."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from itertools import pairwise
+from math import isfinite
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from ... import ops
+from ...autograd import no_grad
+from ...device import Device
+from ...device import device as open_device
+from ...device.transfer import Readback
+from ...errors import ConfigError, OutOfVramError
+from ...kernels.spline import MAX_GRID, MIN_GRID
+from ...memory import format_bytes
+from ...nn import Module
+from .config import KanConfig, MemoryEstimate, estimate_memory
+from .derivatives import pure_derivatives
+from .grid import Grid, fitted_range, refit
+from .inputs import check_finite, check_width, host_numbers, to_device
+from .layer import KanLayer, standardization, standardized
+
+if TYPE_CHECKING:
+    from ...tensor import Tensor
+    from .training import KeptSteps
+
+
+class OutOfRange(NamedTuple):
+    """How many of a layer's input values lay outside its grid, on either side; NaN counts on neither."""
+
+    layer: int
+    below: int
+    above: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """The part of all values that lay outside."""
+        return (self.below + self.above) / self.total
+
+
+class KanNetwork(Module):
+    """A Kolmogorov-Arnold network as `config` says, its first weights set by the config's seed alone.
+
+    Each layer draws from a stream of its own, (seed, layer). Inputs are tensors of the network's device and dtype or
+    host arrays: one sample [input_dim], a batch [n, input_dim] or any [..., input_dim]. NaN in gives NaN out; infinite
+    values count as the ends of the grid. dtype: "float32", or "float64" on the NumPy device.
+    """
+
+    def __init__(self, config: KanConfig, *, device: Device | None = None, dtype: Any = "float32") -> None:
+        device = device or open_device()
+        self.config = config
+        grid = Grid(config.degree, config.grid_size, *config.grid_range)
+        _check_room("KanNetwork", device, config.parameter_count() * 4, "parameters")
+        self.layers = [
+            KanLayer(i, o, grid, base=config.base is not None, rng=np.random.default_rng([config.seed, k]), device=device, dtype=dtype)
+            for k, (i, o) in enumerate(pairwise(config.widths))
+        ]
+        self.mean, self.std = standardization(config, device, dtype)
+        self._changes = 0
+        self._steps: KeptSteps | None = None
+
+    def options(self) -> str:
+        """Widths."""
+        return f"{list(self.config.widths)}"
+
+    # ---- forward
+
+    def forward(self, x: Any) -> Tensor:
+        """[..., input_dim] to [..., output_dim]; on a tape, with gradients to parameters and input."""
+        x, lead = self._samples("KanNetwork", x)
+        z = self.standardize(x)
+        for layer in self.layers:
+            z = layer(z)
+        return z if lead == z.shape[:1] else ops.reshape(z, (*lead, self.config.output_dim))  # type: ignore[no-any-return]
+
+    def forward_async(self, x: Any) -> Readback:
+        """Starts computing outputs without waiting: poll the Readback, wait for it, or await it; several may be on the way."""
+        with no_grad():
+            return self.forward(x).read_async()
+
+    def standardize(self, x: Any) -> Any:
+        """(x - mean) / max(std, 1e-6), what the first layer gets; the layer clamps it to its grid."""
+        return standardized(x, self.mean, self.std)
+
+    def layer_inputs(self, x: Any) -> list[Any]:
+        """What each layer gets, [n, in] each, and the network's output at the end."""
+        x, _ = self._samples("KanNetwork.layer_inputs", x)
+        found = [self.standardize(x)]
+        for layer in self.layers:
+            found.append(layer(found[-1]))
+        return found
+
+    def derivatives(self, x: Any, order: int = 2) -> Tensor:
+        """d^order y_o / d x_i^order: [n, input_dim] to [n, output_dim, input_dim]; 0 outside the grid.
+
+        Made by nested tapes, so that losses of them, as of a differential equation, can be differentiated further.
+        """
+        if not isinstance(order, int) or order < 1:
+            raise ConfigError(f"KanNetwork.derivatives: order is {order!r}; wants a whole number of 1 or more")
+        who = "KanNetwork.derivatives"
+        x = to_device(who, "x", x, self.device, self.dtype)
+        check_width(who, x.shape, self.config.input_dim)
+        return pure_derivatives(self.forward, x, self.config.output_dim, order)  # type: ignore[no-any-return]
+
+    def out_of_range(self, x: Any) -> list[OutOfRange]:
+        """For every layer how many of its input values lie outside its grid; waits for the device."""
+        with no_grad():
+            inputs = self.layer_inputs(x)[:-1]
+        pending = [values.read_async() for values in inputs]
+        found = []
+        for k, (layer, readback) in enumerate(zip(self.layers, pending, strict=True)):
+            values = readback.result()
+            below, above = int((values < layer.grid.low).sum()), int((values > layer.grid.high).sum())
+            found.append(OutOfRange(k, below, above, values.size))
+        return found
+
+    # ---- grids
+
+    def update_grid(self, samples: Any, *, margin: float = 0.01) -> list[tuple[float, float]]:
+        """Fits the grid of every layer to what it gets from these samples [n, input_dim]; returns the new ranges.
+
+        The new range runs from the least to the largest input, moved out by `margin` of it at both ends; the
+        coefficients are refitted by least squares, so that the function stays on it. It stays uniform (see `grid`).
+        Nothing is changed when something is wrong.
+        """
+        who = "KanNetwork.update_grid"
+        if not (isinstance(margin, int | float) and isfinite(margin) and margin >= 0):
+            raise ConfigError(f"{who}: margin is {margin!r}; wants a number of 0 or more")
+        values = host_numbers(who, "samples", samples.numpy() if hasattr(samples, "storage") else samples)
+        check_width(who, values.shape, self.config.input_dim, name="samples")
+        check_finite(who, "samples", values)
+        with no_grad():
+            inputs = [t.numpy() for t in self.layer_inputs(values)[:-1]]
+        self._move([fitted_range(z, layer.grid, margin) for layer, z in zip(self.layers, inputs, strict=True)])
+        return [layer.grid.range for layer in self.layers]
+
+    def refine(self, grid_size: int) -> Self:
+        """Moves every layer to so many cells over the same range, 2 to 128, by least squares that keep the function.
+
+        With another number of cells the coefficients are new parameters: make an optimizer of your own anew. Returns
+        the network. More cells that are a multiple of the present ones keep the function but for rounding.
+        """
+        if not isinstance(grid_size, int | np.integer) or isinstance(grid_size, bool) or not MIN_GRID <= grid_size <= MAX_GRID:
+            raise ConfigError(f"KanNetwork.refine: grid size is {grid_size!r}; wants a whole number from {MIN_GRID} to {MAX_GRID}")
+        self._move([Grid(layer.grid.degree, int(grid_size), *layer.grid.range) for layer in self.layers])
+        return self
+
+    def _move(self, grids: list[Grid]) -> None:
+        """All layers to other grids: everything is computed before anything is changed."""
+        fitted = [refit(layer.coefficients.numpy(), layer.grid, grid) for layer, grid in zip(self.layers, grids, strict=True)]
+        for layer, values in zip(self.layers, fitted, strict=True):
+            if not np.isfinite(values).all():
+                raise ConfigError(f"KanNetwork: {layer!r} has coefficients that are not finite; wants finite ones to move to another grid")
+        for layer, grid, values in zip(self.layers, grids, fitted, strict=True):
+            if grid != layer.grid:
+                layer.set_grid(grid, values)
+        self._changes += 1
+
+    @property
+    def changes(self) -> int:
+        """How often grids were moved: what was recorded before such a change is out of date."""
+        return self._changes
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See Module; the grids' ranges come with the values."""
+        super().load_state_dict(state)
+        before = [layer.grid for layer in self.layers]
+        for layer in self.layers:
+            layer.read_grid()
+        self._changes += before != [layer.grid for layer in self.layers]
+
+    # ---- training, and files
+
+    def train_step(self, x: Any, y: Any, **settings: Any) -> Tensor:
+        """One step of training, replayed as one submission; returns the loss as a tensor without waiting for it.
+
+        Settings: loss, optimizer, lr, mask, max_grad_norm, weight_decay, nan_guard, optimizer_device: see `KanStep`, which
+        is kept while they stay.
+        """
+        from .training import run_step
+
+        return run_step(self, x, y, **settings)  # type: ignore[no-any-return]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the network to a safetensors file, whole or not at all."""
+        from .saving import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, device: Device | None = None) -> KanNetwork:
+        """The network in a file; FormatError for one that is damaged, foreign or from the future."""
+        from .saving import load
+
+        return load(path, device=device)
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Takes over the values of a file of the same sizes; FormatError, and nothing is changed, otherwise."""
+        from .saving import restore
+
+        restore(self, path)
+
+    # ---- sizes
+
+    @property
+    def device(self) -> Device:
+        """Where the network is."""
+        return self.layers[0].bias.device
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of parameters and outputs."""
+        return self.layers[0].bias.dtype
+
+    def parameter_count(self) -> int:
+        """Trained numbers, on the present grids."""
+        return sum(p.size for p in self.named_parameters().values())
+
+    def memory_estimate(self, batch: int) -> MemoryEstimate:
+        """Bytes at a batch size, on the present grids; see KanConfig.memory_estimate."""
+        return estimate_memory(self.config.widths, [layer.grid.basis for layer in self.layers], self.config.base is not None, batch)
+
+    def largest_batch(self, room: int, *, training: bool = False) -> int:
+        """Samples of the largest batch whose activations fit in so many bytes; 0 when none does."""
+        one, two = (getattr(self.memory_estimate(n), "activations_training" if training else "activations_inference") for n in (1, 2))
+        return max(0, int((room - (2 * one - two)) // max(1, two - one)))
+
+    def check_room(self, who: str, batch: int, *, training: bool = False) -> None:
+        """OutOfVramError, naming the batch that would fit, when this one passes the device's limit; nothing is allocated."""
+        memory = self.device.memory
+        if memory.limit is None:
+            return
+        estimate = self.memory_estimate(batch)
+        needed = estimate.activations_training + estimate.optimizer if training else estimate.activations_inference
+        free = memory.limit - memory.in_use
+        if needed > free:
+            fits = self.largest_batch(free - estimate.optimizer * training, training=training)
+            raise OutOfVramError(
+                f"{who}: a batch of {batch:,} needs about {format_bytes(needed)} and {format_bytes(max(0, free))} are free; "
+                f"{f'one of {fits:,} would fit' if fits else 'none would fit'}"
+            )
+
+    def _samples(self, who: str, x: Any) -> tuple[Any, tuple[int, ...]]:
+        """x as a tensor [n, input_dim], and the axes before the last."""
+        x = to_device(who, "x", x, self.device, self.dtype)
+        check_width(who, x.shape, self.config.input_dim, single=True)
+        lead = x.shape[:-1]
+        if x.ndim != 2:
+            x = ops.reshape(x, (x.size // self.config.input_dim, self.config.input_dim))
+        self.check_room(who, x.shape[0])
+        return x, lead
+
+
+def _check_room(who: str, device: Device, needed: int, what: str) -> None:
+    memory = device.memory
+    if memory.limit is not None and needed > memory.limit - memory.in_use:
+        free = format_bytes(max(0, memory.limit - memory.in_use))
+        raise OutOfVramError(f"{who}: the {what} need {format_bytes(needed)} and {free} are free")
