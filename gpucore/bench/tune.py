@@ -20,7 +20,8 @@ GAIN = 1.02
 """A candidate replaces the default when it is faster by this factor; less is noise."""
 AGREE = 1e-4
 """The largest relative L2 distance between a candidate's result and the default's: candidates differ in rounding alone."""
-BUDGET = 0.15
+BUDGET, ROUNDS, WARM_UP = 0.15, 5, 0.3
+"""Seconds of work per candidate and in how many rounds; seconds of work at each shape before it counts."""
 SOFTWARE_FLOPS, SOFTWARE_BYTES = 3e8, 3e7
 
 
@@ -134,16 +135,37 @@ def _measure(
     names.sort(key=lambda n: n != found.default)
     want = None
     for name in names:
-        chosen = options | {"config": name}
-        got = _results(device, kernel, tensors, chosen)
+        got = _results(device, kernel, tensors, options | {"config": name})
         want = got if want is None else want
         if not (far := _distance(got, want)) <= AGREE:
             found.error = f"candidate {name} is {far:.2g} (relative L2) away from {found.default}"
             return
-        found.seconds[name] = _seconds(device, kernel, tensors, chosen)
-        progress(f"{kernel.name} {found.case} {name}")
+    found.seconds = _race(device, kernel, tensors, options, names, lambda name: progress(f"{kernel.name} {found.case} {name}"))
     best = min(found.seconds, key=lambda n: found.seconds[n])
     found.config = best if found.seconds[found.default] > GAIN * found.seconds[best] else found.default
+
+
+def _race(
+    device: Device, kernel: Kernel, tensors: list[Any], options: dict[str, Any], names: list[str], done: Callable[[str], None]
+) -> dict[str, float]:
+    """The median seconds of each candidate over rounds in which all of them run once.
+
+    In turns, because a card is slow until it has warmed up: whoever came first would be measured at a lower clock.
+    """
+    runs = {name: options | {"config": name} for name in names}
+    start = time.perf_counter()
+    once = {name: max(_several(device, kernel, tensors, runs[name], 1), 1e-7) for name in names}
+    counts = {name: max(1, min(50, int(BUDGET / ROUNDS / once[name]))) for name in names}
+    while time.perf_counter() - start < WARM_UP and device.kind != "software":
+        for name in names:
+            _several(device, kernel, tensors, runs[name], counts[name])
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(ROUNDS if max(counts.values()) > 1 else 3):
+        for name in names:
+            times[name].append(_several(device, kernel, tensors, runs[name], counts[name]))
+    for name in names:
+        done(name)
+    return {name: statistics.median(times[name]) for name in names}
 
 
 def _results(device: Device, kernel: Kernel, tensors: list[Any], options: dict[str, Any]) -> list[np.ndarray]:
@@ -160,24 +182,18 @@ def _distance(got: list[np.ndarray], want: list[np.ndarray]) -> float:
     return sum(float(np.linalg.norm(g - w)) for g, w in zip(got, want, strict=True)) / scale
 
 
-def _seconds(device: Device, kernel: Kernel, tensors: list[Any], options: dict[str, Any]) -> float:
-    """The median of several spans of launches in a row; wall time where the adapter has no timestamps."""
-
-    def several(count: int) -> float:
-        if getattr(device, "has_timestamps", False):
-            with device.span() as span:  # type: ignore[attr-defined]
-                for _ in range(count):
-                    device.run(kernel, tensors, options)
-            return float(span.seconds) / count
-        start = time.perf_counter()
-        for _ in range(count):
-            device.run(kernel, tensors, options)
-        device.synchronize()
-        return (time.perf_counter() - start) / count
-
-    once = max(several(1), 1e-7)
-    count = max(1, min(50, int(BUDGET / 5 / once)))
-    return statistics.median(several(count) for _ in range(5 if count > 1 else 3))
+def _several(device: Device, kernel: Kernel, tensors: list[Any], options: dict[str, Any], count: int) -> float:
+    """Seconds per launch of some launches in a row, by the GPU's clock where it has one."""
+    if getattr(device, "has_timestamps", False):
+        with device.span() as span:  # type: ignore[attr-defined]
+            for _ in range(count):
+                device.run(kernel, tensors, options)
+        return float(span.seconds) / count
+    start = time.perf_counter()
+    for _ in range(count):
+        device.run(kernel, tensors, options)
+    device.synchronize()
+    return (time.perf_counter() - start) / count
 
 
 __all__ = ["Tuned", "default_cases", "tunable", "tune"]
