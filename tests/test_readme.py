@@ -27,10 +27,20 @@ def test_the_twenty_lines_run(gpu, monkeypatch, capsys):
 
 def test_the_layer_recipe_runs(gpu):
     scope = {"gc": gc, "np": np}
-    exec(compile(_examples()[2], "README.md", "exec"), scope)
+    exec(compile(next(e for e in _examples() if "class Scale" in e), "README.md", "exec"), scope)
     layer = scope["Scale"](3, device=gpu)
     assert layer(gpu.tensor([[1.0, 2.0, 3.0]])).numpy().tolist() == [[1, 2, 3]]
     assert [p.shape for p in layer.parameters()] == [(3,)]
+
+
+def test_the_kan_example_runs(gpu, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GPUCORE_DEVICE", str(gpu.info.index))
+    scope: dict = {}
+    exec(compile(next(e for e in _examples() if "KanNetwork" in e), "README.md", "exec"), scope)
+    network, x, y = scope["network"], scope["x"], scope["y"]
+    assert float(np.mean((network(gpu.tensor(x)).numpy() - y) ** 2)) < 0.05 * float(np.var(y))
+    assert (tmp_path / "network.safetensors").exists()
 
 
 def test_the_kernel_table_is_the_one_of_the_code():
