@@ -32,6 +32,7 @@ def batch_norm(x, mean, variance, weight, bias, eps=1e-5):
 
 def close(got, want, rtol=1e-6, atol=1e-6):
     """Relative L2, with a floor for elements around zero."""
+    assert np.shape(got) == np.shape(want)
     gap = np.linalg.norm(np.asarray(got, np.float64) - want)
     assert gap <= rtol * np.linalg.norm(want) + atol * np.sqrt(max(want.size, 1))
 
