@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,6 @@ class Context:
     where: str = ""
     copy_gb: float = 0.0
     fma_gflop: float = 0.0
-    ceiling_notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = PooledGenerator(self.seed)

@@ -28,8 +28,6 @@ BINARY = tuple(ref.BINARY)
 COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 FLOAT_ONLY = ("divide", "power", "greater_share")
 CAST = ("float32", "int32", "uint32", "bool", "float16", "bfloat16")
-NUMBERS = ("float32", "int32", "uint32")
-"""Dtypes of binary kernels by the shader's DTYPE constant; bool is compared as uint32."""
 
 _SHAPES = [(1,), (257,), (3, 5, 7), (0,), (1009,)]
 

@@ -23,8 +23,8 @@ LONG_SUMS = 3e-5
 """Absolute gate of the products: single results near zero are differences of sums of up to 60 with the SiLU; the norm's gate is 1e-6."""
 MANY_TILES = 128
 """From so many wide tiles on, they are worth it where a sum is not split."""
-CUBIC_FUNCTIONS, CUBIC_OUTPUTS, CUBIC_INPUTS, CUBIC_SLICE = 8, 256, 8, 16
-"""Of kan_cubic_gradient: functions per input at most, outputs and inputs per workgroup, samples in shared memory."""
+CUBIC_FUNCTIONS, CUBIC_OUTPUTS, CUBIC_INPUTS = 8, 256, 8
+"""Of kan_cubic_gradient: functions per input at most, outputs and inputs per workgroup."""
 CUBIC_MEMORY = 20 << 10
 
 TILES = Choices(
