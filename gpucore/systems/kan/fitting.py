@@ -12,8 +12,9 @@ from ... import ops
 from ...array import Array
 from ...data import ArrayDataset, Batches
 from ...errors import ConfigError
-from ...optim import Optimizer
+from ...optim import LBFGS, Optimizer
 from ...train import EarlyStopping, History, Silent, Trainer, accuracy
+from .full_batch import fit_lbfgs
 from .inputs import check_finite, check_width, host_numbers, host_targets
 from .losses import KanLoss
 from .optimizers import make_optimizer
@@ -23,19 +24,24 @@ if TYPE_CHECKING:
     from .network import KanNetwork
 
 Metric = Callable[[Any, Any], Any]
+BATCH = 64
+"""Samples of a batch, unless told otherwise."""
 RESIDENT_BYTES = 64 << 20
 """Data of up to so many bytes are kept on the device; every adapter binds twice that to a kernel."""
 
 
 def fit(
-    network: KanNetwork, x: Any, y: Any = None, *, epochs: int, batch_size: int = 64, loss: str | KanLoss = "mse",
+    network: KanNetwork, x: Any, y: Any = None, *, epochs: int, batch_size: int | None = None, loss: str | KanLoss = "mse",
     optimizer: str | Optimizer = "adam", lr: float | None = None, schedule: Callable[[int], float] | None = None, mask: Any = None,
     max_grad_norm: float | None = None, weight_decay: float = 0.0, validation: Any = None, metrics: Mapping[str, Metric] | None = None,
     early_stopping: EarlyStopping | None = None, checkpoint_dir: str | os.PathLike[str] | None = None, resume: bool = False,
-    progress: bool | Silent = False, seed: int = 0, resident: bool | None = None,
+    progress: bool | Silent = False, seed: int = 0, resident: bool | None = None, grid_updates: int = 0,
 ) -> History:  # fmt: skip
     """Trains a network on host arrays x [n, in] and y, or on batches (x, y) of tensors given as x; returns the history.
 
+    optimizer:  a name of OPTIMIZERS or an Optimizer, in batches of `batch_size` (64); or "lbfgs", which takes all data
+                at once, 20 iterations an epoch, and is the most accurate for regression: see `fit_lbfgs`, also for
+                grid_updates, which only it has.
     mask:       weights of the loss, of y's shape; for arrays only. validation: (x, y), or (x, y, mask), or batches;
                 without a mask of its own it counts in full.
     resident:   keep the data on the device and gather batches there; None: when they take at most 64 MiB.
@@ -43,10 +49,22 @@ def fit(
     see `make_optimizer`, `Trainer` and `Trainer.fit`; lr and schedule as there. Data are checked first, and nothing is
     changed when they are wrong. ConfigError when no value of x lies inside the first grid.
     """
+    if optimizer == "lbfgs" or isinstance(optimizer, LBFGS):
+        foreign = dict(
+            batch_size=batch_size, schedule=schedule, max_grad_norm=max_grad_norm, weight_decay=weight_decay or None,
+            checkpoint_dir=checkpoint_dir, resume=resume or None, resident=resident,
+        )  # fmt: skip
+        _refuse(optimizer, foreign)
+        return fit_lbfgs(
+            network, x, y, epochs=epochs, loss=loss, lr=1.0 if lr is None else lr, mask=mask, grid_updates=grid_updates,
+            validation=validation, metrics=metrics, early_stopping=early_stopping, progress=progress,
+        )  # fmt: skip
+    if grid_updates:
+        raise ConfigError("KanNetwork.fit: grid_updates goes with optimizer='lbfgs'; call network.update_grid(x) between trainings")
     if network.dtype.name != "float32":
         raise ConfigError(f"KanNetwork.fit: the network is {network.dtype} and batches are float32; use train_step")
     loss = as_loss(loss)
-    feed = Feeding(network, loss, batch_size, seed, resident)
+    feed = Feeding(network, loss, BATCH if batch_size is None else batch_size, seed, resident)
     batches = feed.batches("KanNetwork.fit", x, y, mask, shuffle=True)
     held = None if validation is None else feed.validation(validation)
     if not isinstance(optimizer, Optimizer):
@@ -67,6 +85,15 @@ def fit(
         progress=progress,
         resume=resume,
     )
+
+
+def _refuse(optimizer: str | Optimizer, foreign: Mapping[str, Any]) -> None:
+    """ConfigError for what full-batch L-BFGS does not take."""
+    if not isinstance(optimizer, str):
+        raise ConfigError("KanNetwork.fit: got an LBFGS; give optimizer='lbfgs', which makes one over all data")
+    given = [name for name, value in foreign.items() if value is not None]
+    if given:
+        raise ConfigError(f"KanNetwork.fit: lbfgs takes all data at once and has no {given[0]}; leave it out")
 
 
 class Feeding:

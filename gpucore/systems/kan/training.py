@@ -145,17 +145,19 @@ class KanStep:
         raise TrainingDivergedError(f"KanNetwork.train_step: in step {self.count} {cause} is not finite; nothing was changed")
 
 
-def checked_batch(network: KanNetwork, loss: KanLoss, x: Any, y: Any, mask: Any = None, held: Collection[int] = ()) -> list[Any]:
+def checked_batch(
+    network: KanNetwork, loss: KanLoss, x: Any, y: Any, mask: Any = None, held: Collection[int] = (), *, who: str = "KanNetwork.train_step"
+) -> list[Any]:
     """[x, y] or [x, y, mask] as tensors of the network's device and dtype, or one sentence about what is wrong with them.
 
     held: batch sizes whose memory is there already; any other is measured against the device's limit before it is uploaded.
     """
-    x = x if isinstance(x, Array) else host_numbers("KanNetwork.train_step", "x", x)
+    x = x if isinstance(x, Array) else host_numbers(who, "x", x)
     if x.ndim == 2 and x.shape[0] and x.shape[0] not in held:
-        network.check_room("KanNetwork.train_step", x.shape[0], training=True)
+        network.check_room(who, x.shape[0], training=True)
     widths = network.config.input_dim, network.config.output_dim
     options: dict[str, Any] = dict(classes=loss.classes, device=network.device, dtype=network.dtype)
-    return device_batch("KanNetwork.train_step", x, y, mask, widths, **options)
+    return device_batch(who, x, y, mask, widths, **options)
 
 
 def run_step(
