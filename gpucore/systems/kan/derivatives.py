@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ... import ops
 from ...autograd import GradientTape
+
+
+class Jet(NamedTuple):
+    """A function's values at points x [n, in] and its derivatives to each input: ∂y_o/∂x_i and ∂²y_o/∂x_i²."""
+
+    x: Any
+    value: Any
+    first: Any
+    second: Any
+
+
+def jet(function: Callable[[Any], Any], x: Any, outputs: int) -> Jet:
+    """The Jet of a function of rows by nested tapes: value [n, outputs], first and second [n, outputs, in]."""
+    return Jet(x, function(x), pure_derivatives(function, x, outputs, 1), pure_derivatives(function, x, outputs, 2))
 
 
 def pure_derivatives(function: Callable[[Any], Any], x: Any, outputs: int, order: int) -> Any:

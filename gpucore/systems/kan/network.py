@@ -20,7 +20,7 @@ from ...kernels.spline import MAX_GRID, MIN_GRID
 from ...memory import format_bytes
 from ...nn import Module
 from .config import KanConfig, MemoryEstimate, estimate_memory
-from .derivatives import pure_derivatives
+from .derivatives import Jet, jet, pure_derivatives
 from .grid import Grid, fitted_range, refit
 from .inputs import check_finite, check_width, host_numbers, to_device
 from .layer import KanLayer, standardization, standardized
@@ -107,6 +107,15 @@ class KanNetwork(Module):
         x = to_device(who, "x", x, self.device, self.dtype)
         check_width(who, x.shape, self.config.input_dim)
         return pure_derivatives(self.forward, x, self.config.output_dim, order)  # type: ignore[no-any-return]
+
+    def jet(self, x: Any) -> Jet:
+        """Values, first and second derivatives at points [n, input_dim] together, for losses of differential equations.
+
+        (x, value [n, output_dim], first and second [n, output_dim, input_dim]); see `derivatives`.
+        """
+        x = to_device("KanNetwork.jet", "x", x, self.device, self.dtype)
+        check_width("KanNetwork.jet", x.shape, self.config.input_dim)
+        return jet(self.forward, x, self.config.output_dim)
 
     def out_of_range(self, x: Any) -> list[OutOfRange]:
         """For every layer how many of its input values lie outside its grid; waits for the device."""
