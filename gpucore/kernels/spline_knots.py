@@ -38,7 +38,8 @@ def _uneven(inputs: int, degree: int, cells: int, low: float, high: float) -> An
         steps = rng.uniform(0.2, 2.0, (inputs, cells + 2 * degree))
         places = np.concatenate([np.zeros((inputs, 1)), steps.cumsum(axis=1)], axis=1)
         places = (places - places[:, degree, None]) / (places[:, degree + cells] - places[:, degree])[:, None]
-        return (low + rng.uniform(-0.1, 0.1, (inputs, 1)) + places * (high - low)).astype(np.float32)
+        knots: np.ndarray = low + rng.uniform(-0.1, 0.1, (inputs, 1)) + places * (high - low)
+        return knots.astype(np.float32)
 
     return made
 

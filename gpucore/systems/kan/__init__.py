@@ -7,6 +7,7 @@ network.refine(20)
 network.save("network.safetensors")
 """
 
+from .adaptive import AdaptiveGrid
 from .baked import BakedError, BakedKan
 from .config import PRESETS, KanConfig, MemoryEstimate
 from .fitting import fit
@@ -18,6 +19,6 @@ from .optimizers import OPTIMIZERS, make_optimizer
 from .training import KanStep
 
 __all__ = [
-    "LOSSES", "OPTIMIZERS", "PRESETS", "BakedError", "BakedKan", "Grid", "KanConfig", "KanLayer", "KanLoss", "KanNetwork", "KanStep",
-    "MemoryEstimate", "OutOfRange", "coefficient_entropy", "fit", "l1_sparsity", "make_optimizer", "r2", "roughness",
+    "LOSSES", "OPTIMIZERS", "PRESETS", "AdaptiveGrid", "BakedError", "BakedKan", "Grid", "KanConfig", "KanLayer", "KanLoss", "KanNetwork",
+    "KanStep", "MemoryEstimate", "OutOfRange", "coefficient_entropy", "fit", "l1_sparsity", "make_optimizer", "r2", "roughness",
 ]  # fmt: skip

@@ -120,7 +120,8 @@ class Feeding:
         config, grid = self.network.config, self.network.layers[0].grid
         z = x.astype(np.float64) - (0.0 if config.mean is None else np.asarray(config.mean))
         z = z if config.std is None else z / np.maximum(config.std, 1e-6)
-        if ((z < grid.low) | (z > grid.high)).all():
+        low, high = grid.ends
+        if ((z < low) | (z > high)).all():
             raise ConfigError(
                 f"{who}: no value of x lies inside the first grid ({grid.low:g}, {grid.high:g}), they run from {z.min():g} to {z.max():g}; "
                 "standardise with mean and std, or call update_grid(x)"
