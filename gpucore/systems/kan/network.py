@@ -144,11 +144,16 @@ class KanNetwork(Module):
         values = host_numbers(who, "samples", samples.numpy() if hasattr(samples, "storage") else samples)
         check_width(who, values.shape, self.config.input_dim, name="samples")
         check_finite(who, "samples", values)
+        moved = []
         with no_grad():
-            inputs = [t.numpy() for t in self.layer_inputs(values)[:-1]]
-        pairs = list(zip(inputs, [layer.grid for layer in self.layers], strict=True))
-        grids = [fitted_range(z, g, margin) if adaptive is None else fitted_knots(z, g, margin, adaptive) for z, g in pairs]
-        self._move(grids)
+            z = self.standardize(self._samples(who, values)[0])
+            for layer in self.layers:
+                given, trial = z.numpy(), layer.to(self.device)
+                grid = fitted_range(given, layer.grid, margin) if adaptive is None else fitted_knots(given, layer.grid, margin, adaptive)
+                moved.append((grid, self._refitted(layer, grid)))
+                trial.set_grid(*moved[-1])
+                z = trial(z)  # the next layer's grid is for what it will get
+        self._move(moved)
         return [layer.grid.range for layer in self.layers]
 
     def refine(self, grid_size: int) -> Self:
@@ -159,16 +164,20 @@ class KanNetwork(Module):
         """
         if not isinstance(grid_size, int | np.integer) or isinstance(grid_size, bool) or not MIN_GRID <= grid_size <= MAX_GRID:
             raise ConfigError(f"KanNetwork.refine: grid size is {grid_size!r}; wants a whole number from {MIN_GRID} to {MAX_GRID}")
-        self._move([layer.grid.refined(int(grid_size)) for layer in self.layers])
+        grids = [layer.grid.refined(int(grid_size)) for layer in self.layers]
+        self._move([(grid, self._refitted(layer, grid)) for layer, grid in zip(self.layers, grids, strict=True)])
         return self
 
-    def _move(self, grids: Sequence[AnyGrid]) -> None:
-        """All layers to other grids: everything is computed before anything is changed."""
-        fitted = [refit(layer.coefficients.numpy(), layer.grid, grid) for layer, grid in zip(self.layers, grids, strict=True)]
-        for layer, values in zip(self.layers, fitted, strict=True):
-            if not np.isfinite(values).all():
-                raise ConfigError(f"KanNetwork: {layer!r} has coefficients that are not finite; wants finite ones to move to another grid")
-        for layer, grid, values in zip(self.layers, grids, fitted, strict=True):
+    def _refitted(self, layer: KanLayer, grid: AnyGrid) -> np.ndarray:
+        """A layer's coefficients on another grid; ConfigError where they are not finite."""
+        values = refit(layer.coefficients.numpy(), layer.grid, grid)
+        if not np.isfinite(values).all():
+            raise ConfigError(f"KanNetwork: {layer!r} has coefficients that are not finite; wants finite ones to move to another grid")
+        return values
+
+    def _move(self, moved: Sequence[tuple[AnyGrid, np.ndarray]]) -> None:
+        """All layers to other grids, with the coefficients that were computed for these before anything is changed."""
+        for layer, (grid, values) in zip(self.layers, moved, strict=True):
             if grid != layer.grid:
                 layer.set_grid(grid, values)
         self._changes += 1
