@@ -101,10 +101,13 @@ class AdaptiveGrid:
         return self.knots[:, self.degree : self.degree + self.size + 1].astype(np.float64)
 
     def functions(self, x: np.ndarray) -> np.ndarray:
-        """[..., in, basis]: every function at points x [..., in], in float64 on the host."""
+        """[..., in, basis]: every function at points x [..., in]; or [n, basis] for x [n] and one input. In float64 on the host."""
+        points = np.asarray(x, np.float64)
+        line = points.ndim == 1 and self.inputs == 1
         cpu = open_device("cpu")
-        points, knots = cpu.tensor(np.asarray(x, np.float64), "float64"), cpu.tensor(self.knots, "float32")
-        return ops.knot_basis(points, knots, degree=self.degree).numpy()
+        given = cpu.tensor(points[:, None] if line else points, "float64")
+        found = ops.knot_basis(given, cpu.tensor(self.knots, "float32"), degree=self.degree).numpy()
+        return found[:, 0] if line else found
 
     def steepness(self, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For coefficients [out, in, basis]: a bound [out, in] of the slopes, and the sum of the jumps where knots meet.
@@ -183,8 +186,8 @@ def refit(coefficients: np.ndarray, old: AnyGrid, new: AnyGrid) -> np.ndarray:
     moved = np.empty((outputs, inputs, new.basis))
     for i in range(inputs):
         points, roots = _integral(before[i], after[i], new.degree)
-        values = old.of_input(i).functions(points)[:, 0] @ coefficients[:, i].astype(np.float64).T
-        moved[:, i] = least_squares(roots * new.of_input(i).functions(points)[:, 0], roots * values).T
+        values = old.of_input(i).functions(points) @ coefficients[:, i].astype(np.float64).T
+        moved[:, i] = least_squares(roots * new.of_input(i).functions(points), roots * values).T
     return moved
 
 
@@ -206,7 +209,7 @@ def grid_in_state(who: str, old: AnyGrid, inputs: int, grid_range: Any, knots: A
 
 
 def _integral(old: np.ndarray, new: np.ndarray, degree: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre points [n, 1] between all knots of both over the new range, and the roots of their weights, a cell counting 1."""
+    """Gauss-Legendre points [n] between all knots of both over the new range, and the roots [n, 1] of their weights, a cell counting 1."""
     edges = np.unique(np.clip(np.concatenate([old, new]), new[0], new[-1]))
     cells = np.clip(np.searchsorted(new, (edges[:-1] + edges[1:]) / 2, side="right") - 1, 0, len(new) - 2)
     whole = np.diff(new)[cells]
@@ -214,4 +217,4 @@ def _integral(old: np.ndarray, new: np.ndarray, degree: int) -> tuple[np.ndarray
     widths, starts = np.diff(edges)[kept, None], edges[:-1][kept, None]
     nodes, weights = np.polynomial.legendre.leggauss(degree + 1)
     points = starts + widths * (nodes + 1) / 2
-    return points.reshape(-1, 1), np.sqrt(widths / whole[kept, None] * weights).reshape(-1, 1)
+    return points.reshape(-1), np.sqrt(widths / whole[kept, None] * weights).reshape(-1, 1)

@@ -53,7 +53,11 @@ class KanLayer(Module):
         """[n, in] to [n, out]."""
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise ShapeError(f"KanLayer: x has shape {x.shape}; wants [n, {self.inputs}]")
-        return edge_sums(x, self.coefficients, self.bias, self.base, self.grid, self.knots)
+        return edge_sums(x, *self.splines(), self.grid, self.knots)
+
+    def splines(self) -> tuple[Any, Any, Any]:
+        """(coefficients, bias, base) as they count."""
+        return self.coefficients, self.bias, self.base
 
     def set_grid(self, grid: AnyGrid, coefficients: np.ndarray) -> None:
         """Puts other knots, and the coefficients [out, in, G + p] that go with them, in the place of the present ones.

@@ -265,16 +265,19 @@ class KanNetwork(Module):
         one, two = (getattr(self.memory_estimate(n), "activations_training" if training else "activations_inference") for n in (1, 2))
         return max(0, int((room - (2 * one - two)) // max(1, two - one)))
 
-    def check_room(self, who: str, batch: int, *, training: bool = False) -> None:
-        """OutOfVramError, naming the batch that would fit, when this one passes the device's limit; nothing is allocated."""
+    def check_room(self, who: str, batch: int, *, training: bool = False, more: int = 0) -> None:
+        """OutOfVramError, naming the batch that would fit, when this one passes the device's limit; nothing is allocated.
+
+        more: bytes that are wanted besides.
+        """
         memory = self.device.memory
         if memory.limit is None:
             return
         estimate = self.memory_estimate(batch)
-        needed = estimate.activations_training + estimate.optimizer if training else estimate.activations_inference
+        needed = more + (estimate.activations_training + estimate.optimizer if training else estimate.activations_inference)
         free = memory.limit - memory.in_use
         if needed > free:
-            fits = self.largest_batch(free - estimate.optimizer * training, training=training)
+            fits = self.largest_batch(free - more - estimate.optimizer * training, training=training)
             raise OutOfVramError(
                 f"{who}: a batch of {batch:,} needs about {format_bytes(needed)} and {format_bytes(max(0, free))} are free; "
                 f"{f'one of {fits:,} would fit' if fits else 'none would fit'}"
