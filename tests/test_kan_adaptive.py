@@ -153,6 +153,17 @@ def test_any_two_grids(rng):
     assert np.array_equal(refit(moved, uneven, uneven), moved)
 
 
+def test_the_nearest_function_counts_every_new_cell_alike(rng):
+    """Against ordinary least squares at many points, as many in each new cell."""
+    old, new = kan.Grid(3, 20, -1, 1), random_knots(rng, 3, 6)
+    edges = new.edges(1)[0]
+    x = np.concatenate([np.linspace(a, b, 4000, endpoint=False) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    c = rng.normal(size=(1, 1, old.basis))
+    wanted = least_squares(new.functions(x), old.functions(x) @ c[0, 0][:, None])[:, 0]
+    assert np.diff(edges).max() > 3 * np.diff(edges).min()
+    assert np.abs(refit(c, old, new)[0, 0] - wanted).max() < 2e-3 * np.abs(wanted).max()
+
+
 def test_functions_on_knots_that_meet_get_0(rng):
     edges = np.array([-1, -0.5, 0, 0, 0, 0, 0, 0.3, 0.3 + 5e-7, 1])
     new = kan.AdaptiveGrid(3, np.concatenate([[-4, -3, -2], edges, [2, 3, 4]])[None])

@@ -103,3 +103,15 @@ def test_the_bound_of_a_baked_copy_counts_jumps(cpu):
     assert (slopes.item(), jumps.item()) == (1, 4)
     x = np.array([[-0.5], [-1e-9], [0.0], [0.5]])
     assert (grid.functions(x)[:, 0] @ np.array([0, 1, 7, 5, 6.0])).tolist() == pytest.approx([0.5, 1, 5, 5.5])
+
+
+def test_the_bound_holds_where_a_rounded_value_falls_over_a_jump(gpu):
+    """The first layer gives 0.1, which 16 bits hold as 0.09998; the second jumps by 4 between the two."""
+    network = kan.KanNetwork(kan.KanConfig(1, (1,), 1, grid_size=3, degree=1), device=gpu)
+    first, second = network.layers
+    first.coefficients.assign(np.full((1, 1, 4), 0.1, np.float32))
+    knots = np.array([[-2, -1, 0.09999, 0.09999, 1, 2]], np.float32)
+    second.set_grid(kan.AdaptiveGrid(1, knots), np.array([[[0, 0, 4, 4]]], np.float32))
+    baked = kan.BakedKan.of(network)
+    assert baked.error.largest == pytest.approx(4, abs=1e-3)
+    assert 4 <= baked.error.bound[0] < 4.1
