@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -157,7 +159,7 @@ def test_the_nearest_function_counts_every_new_cell_alike(rng):
     """Against ordinary least squares at many points, as many in each new cell."""
     old, new = kan.Grid(3, 20, -1, 1), random_knots(rng, 3, 6)
     edges = new.edges(1)[0]
-    x = np.concatenate([np.linspace(a, b, 4000, endpoint=False) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    x = np.concatenate([np.linspace(a, b, 4000, endpoint=False) for a, b in pairwise(edges)])
     c = rng.normal(size=(1, 1, old.basis))
     wanted = least_squares(new.functions(x), old.functions(x) @ c[0, 0][:, None])[:, 0]
     assert np.diff(edges).max() > 3 * np.diff(edges).min()
