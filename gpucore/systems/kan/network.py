@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -193,19 +193,27 @@ class KanNetwork(Module):
 
     def take_state(self, who: str, state: Mapping[str, Any]) -> None:
         """`load_state_dict`, for `who` in the sentence of a FormatError, after which nothing was changed."""
-        knots = {f"layers.{k}.knots": layer for k, layer in enumerate(self.layers)}
-        mine = {name: t for name, t in self.state_tensors().items() if name not in knots}
-        values = checked_state(who, mine, {name: v for name, v in state.items() if name not in knots})
-        grids = [
-            grid_in_state(f"{who}: layer {k}", layer.grid, layer.inputs, values[f"layers.{k}.grid_range"], state.get(name))
-            for k, (name, layer) in enumerate(knots.items())
-        ]
-        before = [layer.grid for layer in self.layers]
+        values, grids = self.checked_state(who, state)
+        mine, before = self.state_tensors(), [layer.grid for layer in self.layers]
         for name, value in values.items():
             mine[name].assign(value)
         for layer, grid in zip(self.layers, grids, strict=True):
             layer.place(grid)
         self._changes += before != grids
+
+    def checked_state(
+        self, who: str, state: Mapping[str, Any], besides: Collection[str] = ()
+    ) -> tuple[dict[str, np.ndarray], list[AnyGrid]]:
+        """(values by name, grid of each layer) of a state that fits, or FormatError; names in `besides` are looked at by others."""
+        knots = [f"layers.{k}.knots" for k in range(len(self.layers))]
+        others = {*knots, *besides}
+        mine = {name: t for name, t in self.state_tensors().items() if name not in others}
+        values = checked_state(who, mine, {name: v for name, v in state.items() if name not in others})
+        grids = [
+            grid_in_state(f"{who}: layer {k}", layer.grid, layer.inputs, values[f"layers.{k}.grid_range"], state.get(knots[k]))
+            for k, layer in enumerate(self.layers)
+        ]
+        return values, grids
 
     # ---- training, and files
 
