@@ -172,9 +172,10 @@ def run_step(
     loss = as_loss(loss)
     held = network._steps
     # First of all: what is wrong must not cost the optimizer its state.
-    given = checked_batch(network, loss, x, y, mask, held.first.batches if held else ())
-    settings = (optimizer if isinstance(optimizer, str) else id(optimizer), max_grad_norm, weight_decay, optimizer_device)
     key = (loss, nan_guard)
+    known = None if held is None else held.steps.get(key) if loss.watches else held.first
+    given = checked_batch(network, loss, x, y, mask, known.batches if known else ())
+    settings = (optimizer if isinstance(optimizer, str) else id(optimizer), max_grad_norm, weight_decay, optimizer_device)
     if held is None or held.network() is not network or held.settings != settings or not held.first.fits():
         options: dict[str, Any] = dict(max_grad_norm=max_grad_norm, weight_decay=weight_decay, optimizer_device=optimizer_device)
         first = KanStep(network, loss=loss, optimizer=optimizer, lr=lr, nan_guard=nan_guard, **options)
