@@ -13,7 +13,7 @@ from ...optim import LBFGS
 from ...pipeline import Pipeline
 from ...train import EarlyStopping, History, Silent, TrainingDivergedError
 from ...train.progress import choose
-from .losses import KanLoss
+from .losses import KanLoss, LossFunction
 from .training import as_loss, checked_batch
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class FullBatch:
 
 
 def fit_lbfgs(
-    network: KanNetwork, x: Any, y: Any, *, epochs: int, iterations: int = ITERATIONS, loss: str | KanLoss = "mse", lr: float = 1.0,
+    network: KanNetwork, x: Any, y: Any, *, epochs: int, iterations: int = ITERATIONS, loss: str | LossFunction | KanLoss = "mse", lr: float = 1.0,
     history: int = PAIRS, mask: Any = None, grid_updates: int = 0, margin: float = MARGIN, validation: Any = None,
     metrics: Mapping[str, Metric] | None = None, early_stopping: EarlyStopping | None = None, progress: bool | Silent = False,
 ) -> History:  # fmt: skip
@@ -140,7 +140,7 @@ def fit_lbfgs(
 
 def loss_of(loss: KanLoss) -> Objective:
     """(network, x, y, mask) to the whole loss."""
-    return lambda network, x, y, mask=None: loss(network, network(x), y, mask)
+    return lambda network, x, y, mask=None: loss.of_network(network, x, y, mask)
 
 
 def _epoch(run: FullBatch, iterations: int, epoch: int) -> dict[str, float]:
