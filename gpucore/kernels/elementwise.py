@@ -63,7 +63,8 @@ def _extremes(op: str) -> np.ndarray:
 def _far(rng: np.random.Generator) -> np.ndarray:
     """Numbers of every size, on both sides of 1024, where the reduction to a quarter turn changes."""
     sizes = np.concatenate([np.exp(rng.uniform(np.log(1e-38), np.log(3.4e38), 4000)), rng.uniform(1000, 1050, 1000), [1024, 3.4e38]])
-    return (sizes * rng.choice([-1, 1], len(sizes))).astype(np.float32)
+    signed: np.ndarray = (sizes * rng.choice([-1, 1], len(sizes))).astype(np.float32)
+    return signed
 
 
 @kernel(

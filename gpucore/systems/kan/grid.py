@@ -52,6 +52,10 @@ class Grid:
         """The width of a cell."""
         return (self.high - self.low) / self.size
 
+    def of_input(self, i: int) -> Grid:
+        """The grid of one input: this."""
+        return self
+
     def functions(self, x: np.ndarray) -> np.ndarray:
         """[len(x), basis]: every function at points x, in float64 on the host."""
         cpu = open_device("cpu")

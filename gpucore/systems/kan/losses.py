@@ -138,7 +138,7 @@ class KanLoss:
         """The whole loss of a network's output: a scalar."""
         value = self.data(output, target, mask)
         for layer in network.layers:
-            term = self.of_coefficients(layer.coefficients)
+            term = self.of_coefficients(layer.splines()[0])
             value = value if term is None else value + term
         return value
 

@@ -15,7 +15,7 @@ from ...autograd import no_grad
 from ...device import Device
 from ...device import device as open_device
 from ...device.transfer import Readback
-from ...errors import ConfigError, OutOfVramError
+from ...errors import ConfigError, FormatError, OutOfVramError
 from ...kernels.spline import MAX_GRID, MIN_GRID
 from ...memory import format_bytes
 from ...nn import Module
@@ -23,6 +23,7 @@ from .config import KanConfig, MemoryEstimate, estimate_memory
 from .derivatives import pure_derivatives
 from .grid import Grid, fitted_range, refit
 from .inputs import check_finite, check_width, host_numbers, to_device
+from .interpretation import Interpretation
 from .layer import KanLayer, standardization, standardized
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class OutOfRange(NamedTuple):
         return (self.below + self.above) / self.total
 
 
-class KanNetwork(Module):
+class KanNetwork(Interpretation, Module):
     """A Kolmogorov-Arnold network as `config` says, its first weights set by the config's seed alone.
 
     Each layer draws from a stream of its own, (seed, layer). Inputs are tensors of the network's device and dtype or
@@ -164,11 +165,15 @@ class KanNetwork(Module):
 
     @property
     def changes(self) -> int:
-        """How often grids were moved: what was recorded before such a change is out of date."""
+        """How often grids were moved, or edges pruned or fixed: what was recorded before such a change is out of date."""
         return self._changes
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See Module; the grids' ranges come with the values."""
+        """See Module; the grids' ranges come with the values. The same edges must be functions, of the same names."""
+        for k, layer in enumerate(self.layers):
+            kinds = state.get(f"layers.{k}.symbolic.kinds")
+            if layer.symbolic is not None and kinds is not None and not np.array_equal(kinds, layer.symbolic.kinds.numpy()):
+                raise FormatError(f"KanNetwork.load_state_dict: layer {k} has other symbolic edges; wants {layer.symbolic.options()}")
         super().load_state_dict(state)
         before = [layer.grid for layer in self.layers]
         for layer in self.layers:
