@@ -9,15 +9,20 @@ network.save("network.safetensors")
 
 from .baked import BakedError, BakedKan
 from .config import PRESETS, KanConfig, MemoryEstimate
+from .explaining import Explanation, explain
 from .fitting import fit
 from .grid import Grid
 from .layer import KanLayer
+from .library import LIBRARY
 from .losses import LOSSES, KanLoss, coefficient_entropy, l1_sparsity, r2, roughness
 from .network import KanNetwork, OutOfRange
 from .optimizers import OPTIMIZERS, make_optimizer
+from .pruning import Pruned
+from .symbolic import EdgeFit, Suggestion, Suggestions
 from .training import KanStep
 
 __all__ = [
-    "LOSSES", "OPTIMIZERS", "PRESETS", "BakedError", "BakedKan", "Grid", "KanConfig", "KanLayer", "KanLoss", "KanNetwork", "KanStep",
-    "MemoryEstimate", "OutOfRange", "coefficient_entropy", "fit", "l1_sparsity", "make_optimizer", "r2", "roughness",
+    "LIBRARY", "LOSSES", "OPTIMIZERS", "PRESETS", "BakedError", "BakedKan", "EdgeFit", "Explanation", "Grid", "KanConfig", "KanLayer",
+    "KanLoss", "KanNetwork", "KanStep", "MemoryEstimate", "OutOfRange", "Pruned", "Suggestion", "Suggestions", "coefficient_entropy",
+    "explain", "fit", "l1_sparsity", "make_optimizer", "r2", "roughness",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...device import device as open_device
-from .functions import Function
+from .library import Function
 
 SEARCHED = 128
 """Samples that the search looks at, evenly among the sorted ones; the last fit takes all."""

@@ -9,9 +9,9 @@ import numpy as np
 from ...autograd import no_grad
 from ...device import device as open_device
 from ...errors import ConfigError
-from .functions import LIBRARY, edge_value
 from .inputs import check_finite, check_width, host_numbers
 from .layer import KanLayer
+from .library import LIBRARY, edge_value
 
 if TYPE_CHECKING:
     from .network import KanNetwork

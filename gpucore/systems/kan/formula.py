@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ConfigError
-from .functions import LIBRARY, Function
 from .layer import KanLayer
+from .library import LIBRARY, Function
 
 if TYPE_CHECKING:
     from .network import KanNetwork

@@ -57,7 +57,7 @@ class Interpretation:
         """Functions of the library as c·f(a·x + b) + d for an edge, the best first: a list that reads as a table.
 
         samples:    of the network's input [n, input_dim]; the edge is looked at where they take it. None: over its grid.
-        functions:  names to choose from, see `functions.LIBRARY`; all by default.
+        functions:  names to choose from, see `library.LIBRARY`; all by default.
         simplicity: how many halvings of 1 - R² one more of complexity must be worth; 0 ranks by R² alone.
         """
         from .symbolic import suggest

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import ConfigError
 from .edges import HostLayer, attribution, check_edge, grid_samples, node_values, spreads
-from .functions import function_text
+from .library import function_text
 
 if TYPE_CHECKING:
     from .network import KanNetwork

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .config import KanConfig
-from .functions import LIBRARY
+from .library import LIBRARY
 from .symbolic_edges import Functions
 
 if TYPE_CHECKING:

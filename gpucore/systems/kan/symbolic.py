@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import isfinite, log2
+from math import isfinite, log2, nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import ConfigError
 from .affine import fit_affine
 from .edges import HostLayer, check_edge, node_values
-from .functions import LIBRARY, Function, find
+from .library import LIBRARY, Function, find
 
 if TYPE_CHECKING:
     from .network import KanNetwork
@@ -97,10 +97,11 @@ def fix(
     function = find(who, name)
     check_edge(who, network, layer, i, j)
     _check_live(who, network, layer, i, j)
-    made = suggest(network, layer, i, j, samples, functions=[function.name])[0]
-    if affine is not None:
+    if affine is None:
+        made = suggest(network, layer, i, j, samples, functions=[function.name])[0]
+    else:
         a, b, c, d = _four(who, affine)
-        made = made._replace(a=a, b=b, c=c, d=d, r2=float("nan"))
+        made = Suggestion(function.name, nan, a, b, c, d, function.complexity, nan)
     _place(network, [(layer, i, j, made)])
     return made
 

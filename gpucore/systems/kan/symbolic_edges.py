@@ -12,7 +12,7 @@ from ... import ops
 from ...device import Device
 from ...errors import ShapeError
 from ...nn import Module, Parameter
-from .functions import LIBRARY, edge_value
+from .library import LIBRARY, edge_value
 
 KINDS = tuple(LIBRARY)
 
