@@ -215,3 +215,35 @@ def test_wrong_requests_change_nothing(gpu):
             call()
     assert all(np.array_equal(v, before[k]) for k, v in network.state_dict().items())
     assert list(before) == list(network.state_dict())
+
+
+@pytest.mark.parametrize(("batch", "hidden", "base"), [(1, 64, None), (40, 64, "silu"), (300, 40, None)])
+def test_wide_masked_layers_are_those_of_numpy(gpu, cpu, rng, batch, hidden, base):
+    """The kernels for few and many samples and for written-out functions, with half of the edges masked."""
+    network = kan.KanNetwork(kan.KanConfig(20, (hidden,), 10, base=base, grid_range=(-2, 2)), device=gpu)
+    for layer in network.layers:
+        layer.set_edges(rng.random((layer.outputs, layer.inputs)) < 0.5, {})
+    twin, x = as_float64(network, cpu), rng.uniform(-1.9, 1.9, (batch, 20)).astype(np.float32)
+    seed = rng.normal(size=(batch, 10)).astype(np.float32)
+    found = []
+    for net in (network, twin):
+        with gc.GradientTape() as tape:
+            y = net(x.astype(net.dtype.host))
+        grads = tape.gradient(y, list(net.named_parameters().values()), seed=net.device.tensor(seed.astype(net.dtype.host), net.dtype))
+        found.append([t.numpy().astype(np.float64) for t in (y, *grads)])
+    for got, want in zip(*found, strict=True):
+        assert np.linalg.norm(got - want) <= 1e-5 * np.linalg.norm(want)
+    for k, layer in enumerate(network.layers):
+        gradient = found[0][1 + list(network.named_parameters()).index(f"layers.{k}.coefficients")]
+        assert (gradient[~layer.host_mask()] == 0).all()
+
+
+def test_the_host_optimizer_takes_masks_and_functions(gpu):
+    network, x = make(gpu), points(40)
+    network.remove_edge(0, 1, 1)
+    network.fix_symbolic(0, 0, 0, "sin", affine=(2, 0, 1, 0))
+    y = np.sin(2 * x[:, :1])
+    losses = [float(network.train_step(x, y, optimizer_device="cpu")) for _ in range(10)]
+    assert losses[-1] < losses[0]
+    assert (network.edge_values(0, 1, 1, x[:, 1]) == 0).all()
+    assert network.layers[0].functions()[0, 0][1] != (2, 0, 1, 0)
