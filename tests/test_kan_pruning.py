@@ -247,3 +247,29 @@ def test_the_host_optimizer_takes_masks_and_functions(gpu):
     assert losses[-1] < losses[0]
     assert (network.edge_values(0, 1, 1, x[:, 1]) == 0).all()
     assert network.layers[0].functions()[0, 0][1] != (2, 0, 1, 0)
+
+
+def test_grids_with_knots_of_their_own_know_masks_and_functions(gpu, tmp_path):
+    """Edges still add up, what is pruned stays 0, the others keep their values where grids move, and all comes back from a file."""
+    network, x = make(gpu, 4, base=None, grid_size=8), points(300)
+    network.remove_edge(0, 1, 1, x)
+    network.fix_symbolic(0, 0, 0, "sin", affine=(2, 0.1, 0.5, 0))
+    network.fix_symbolic(1, 2, 0, "tanh", affine=(1, 0, 1, 0))
+    before = network(x).numpy()
+    network.update_grid(x, adaptive=0.8)
+    assert np.abs(network(x).numpy() - before).max() < 0.05
+    network.refine(16)
+    network.update_grid(x, adaptive=0.5)
+    values = [t.numpy() for t in network.layer_inputs(x)]
+    for k, layer in enumerate(network.layers):
+        for j in range(layer.outputs):
+            total = sum(network.edge_values(k, i, j, values[k][:, i]) for i in range(layer.inputs)) + layer.bias.numpy()[j]
+            assert np.abs(total - values[k + 1][:, j]).max() < 2e-6
+    assert (network.edge_values(0, 1, 1, x[:, 1]) == 0).all()
+    assert np.isfinite(float(network.train_step(x, x[:, :1], loss=kan.KanLoss(activation_l1=1e-2))))
+    ends = network.layers[1].grid.of_input(1).range
+    box = next(a for a in network.plot(x).axes if a.get_label() == "edge 1 1 0")
+    assert [t.get_text() for t in box.get_xticklabels()] == [f"{v:.3g}" for v in ends]
+    network.save(tmp_path / "net")
+    again = kan.KanNetwork.load(tmp_path / "net", device=gpu)
+    assert np.array_equal(again(x).numpy(), network(x).numpy())

@@ -7,6 +7,8 @@ network.refine(20)
 network.save("network.safetensors")
 """
 
+from .activations import edge_l1
+from .adaptive import AdaptiveGrid
 from .baked import BakedError, BakedKan
 from .config import PRESETS, KanConfig, MemoryEstimate
 from .explaining import Explanation, explain
@@ -17,12 +19,13 @@ from .library import LIBRARY
 from .losses import LOSSES, KanLoss, coefficient_entropy, l1_sparsity, r2, roughness
 from .network import KanNetwork, OutOfRange
 from .optimizers import OPTIMIZERS, make_optimizer
+from .poker import PokerLoss, action_probabilities
 from .pruning import Pruned
 from .symbolic import EdgeFit, Suggestion, Suggestions
 from .training import KanStep
 
 __all__ = [
-    "LIBRARY", "LOSSES", "OPTIMIZERS", "PRESETS", "BakedError", "BakedKan", "EdgeFit", "Explanation", "Grid", "KanConfig", "KanLayer",
-    "KanLoss", "KanNetwork", "KanStep", "MemoryEstimate", "OutOfRange", "Pruned", "Suggestion", "Suggestions", "coefficient_entropy",
-    "explain", "fit", "l1_sparsity", "make_optimizer", "r2", "roughness",
+    "LIBRARY", "LOSSES", "OPTIMIZERS", "PRESETS", "AdaptiveGrid", "BakedError", "BakedKan", "EdgeFit", "Explanation", "Grid", "KanConfig",
+    "KanLayer", "KanLoss", "KanNetwork", "KanStep", "MemoryEstimate", "OutOfRange", "PokerLoss", "Pruned", "Suggestion", "Suggestions",
+    "action_probabilities", "coefficient_entropy", "edge_l1", "explain", "fit", "l1_sparsity", "make_optimizer", "r2", "roughness",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
 """Networks in files: safetensors with the configuration, the grids and a format version in the metadata.
 
-Version 3 (this one) may hold edges that are masked or functions (see `saving_edges`). Version 2 noted the grid of every layer,
-version 1 did not: all its layers have the configuration's.
+Version 3 (this one): a layer may have knots of its own, as the tensor layers.K.knots, and edges that are masked or functions
+(see `saving_edges`). Version 2 notes the grid of every layer, all of them uniform. Version 1 did not: all its layers have the
+configuration's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from safetensors import SafetensorError, safe_open
 from ...device import Device
 from ...errors import ConfigError, FormatError
 from ...files import write_atomic
-from ...nn.state import checked_state
 from .config import KanConfig
 from .grid import Grid
 from .saving_edges import LayerEdges, edge_names, edges_metadata, take_edges
@@ -86,6 +86,8 @@ def read(path: str | os.PathLike[str]) -> tuple[KanConfig, list[Grid], list[Laye
     if len(grids) != len(config.widths) - 1:
         raise FormatError(f"kan: {path} has {len(grids)} grids for {len(config.widths) - 1} layers")
     for k, grid in enumerate(grids):
+        if version < 3 and f"layers.{k}.knots" in tensors:
+            raise FormatError(f"kan: {path} has version {version} and layers.{k}.knots, which began with version 3")
         tensors.setdefault(f"layers.{k}.grid_range", np.array(grid.range, np.float32))
     return config, grids, edges, tensors
 
@@ -105,26 +107,27 @@ def _grids_of_config(config: KanConfig, metadata: Mapping[str, str]) -> list[Gri
 
 
 def _grids_of_layers(config: KanConfig, metadata: Mapping[str, str]) -> list[Grid]:
-    """Versions 2 and 3."""
+    """Version 2 and later."""
     try:
         return [Grid(config.degree, size, low, high) for size, low, high in json.loads(metadata["grids"])]
     except ConfigError as error:
         raise ValueError(str(error)) from None
 
 
-READERS: dict[int, Callable[[KanConfig, Mapping[str, str]], list[Grid]]] = {1: _grids_of_config, 2: _grids_of_layers, 3: _grids_of_layers}
-"""How each version says where its knots are."""
+READERS: dict[int, Callable[[KanConfig, Mapping[str, str]], list[Grid]]] = {
+    1: _grids_of_config, 2: _grids_of_layers, 3: _grids_of_layers,
+}  # fmt: skip
+"""How each version says where its knots are, but for those that are tensors."""
 
 
 def _take(network: KanNetwork, edges: list[LayerEdges], tensors: dict[str, np.ndarray], path: str | os.PathLike[str]) -> None:
-    """Edges and values into a network with the right grids; all is checked before anything is changed."""
-    names = edge_names(len(network.layers))
-    plain = {name: t for name, t in network.state_tensors().items() if name not in names}
-    checked_state(f"kan: {path}", plain, tensors)
+    """Edges and values into a network with grids of as many cells; all is checked before anything is changed."""
+    who, names = f"kan: {path}", edge_names(len(network.layers))
+    network.checked_state(who, tensors, besides=names)
     for layer, (mask, functions) in zip(network.layers, edges, strict=True):
         layer.set_edges(mask, functions)
     network._changes += 1
-    network.load_state_dict(tensors | {name: t for name, t in network.state_dict().items() if name in names})
+    network.take_state(who, tensors | {name: t for name, t in network.state_dict().items() if name in names})
 
 
 def _said(value: Any) -> str:
