@@ -10,14 +10,17 @@ import argparse
 from importlib import import_module
 from typing import Any
 
+from ...errors import ConfigError
 from ..common import add_common, open_device
 from ..output import Output
+from . import table
 
 TASKS = ("mnist", "symbolic")
 """The modules beside this one that are tasks, in the order of `gpucore run kan --help`."""
 
 EXAMPLES = """\
 examples:
+  gpucore run kan --csv houses.csv --target price --drop address    your own table: R² and a formula
   gpucore run kan mnist              a network [784, 64, 10] learns handwritten digits
   gpucore run kan symbolic           finds the formula sqrt(x_1² + x_2²) in samples of it
 """
@@ -28,10 +31,11 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "kan",
         help="networks of learned splines (KAN)",
-        description="Kolmogorov-Arnold networks: every edge carries a spline that is learned.",
+        description="Kolmogorov-Arnold networks: every edge carries a spline that is learned. Runs a task, or fits a table of your own.",
         epilog=EXAMPLES,
     )
-    tasks = parser.add_subparsers(title="tasks", metavar="TASK", required=True)
+    table.add_options(parser)
+    tasks = parser.add_subparsers(title="tasks", metavar="TASK")
     for name in TASKS:
         module = import_module(f".{name}", __name__)
         known = set(tasks.choices)
@@ -42,7 +46,11 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Opens the device and runs the task that was named."""
+    """Opens the device and runs the task that was named, or fits the table."""
+    task = getattr(args, "run_task", None)
+    if (task is None) == (args.csv is None):
+        given = "neither" if task is None else "both"
+        raise ConfigError(f"kan: got {given} of a task and --csv FILE; wants one of them (tasks: {', '.join(TASKS)})")
     out = Output(args.json)
-    code: int = args.run_task(args, out, open_device(args))
+    code: int = (task or table.run)(args, out, open_device(args))
     return code

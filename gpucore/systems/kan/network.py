@@ -192,6 +192,21 @@ class KanNetwork(Interpretation, Module):
                 layer.set_grid(grid, values)
         self._changes += 1
 
+    def scale_output(self, scale: Any, shift: Any) -> Self:
+        """Makes output j scale_j·y_j + shift_j by the parameters of the last layer; numbers, or one per output. Returns the network.
+
+        What was trained on scaled targets so answers in their own units. ConfigError for numbers that are not finite.
+        """
+        outputs = self.config.output_dim
+        given = []
+        for name, values in (("scale", scale), ("shift", shift)):
+            numbers = host_numbers("KanNetwork.scale_output", name, values).astype(np.float64)
+            if numbers.shape not in ((), (outputs,)) or not np.isfinite(numbers).all():
+                raise ConfigError(f"KanNetwork.scale_output: {name} is {numbers.tolist()}; wants a finite number or {outputs} of them")
+            given.append(np.broadcast_to(numbers, (outputs,)))
+        self.layers[-1].scale_output(*given)
+        return self
+
     @property
     def changes(self) -> int:
         """How often grids were moved, or edges pruned or fixed: what was recorded before such a change is out of date."""
