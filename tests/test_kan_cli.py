@@ -45,6 +45,31 @@ def test_mnist_refuses_two_sources(command):
     assert "--data and --digits exclude each other" in err
 
 
+def test_symbolic_finds_the_formula(command, tmp_path, gpu):
+    options = ("--samples", 300, "--iterations", 60, "--json", "--out", tmp_path / "new")
+    code, out, err = command("symbolic", *options)
+    found = json.loads(out)
+    assert code == 0, err
+    assert found["formula"] == ["sqrt(x_1**2 + x_2**2)"]
+    assert [edge["name"] for edge in found["edges"]] == ["x^2", "x^2", "sqrt"]
+    assert all(edge["r2"] > 0.999 for edge in found["edges"])
+    assert "y_1 = sqrt(x_1**2 + x_2**2)" in err
+    names = {f.name for f in (tmp_path / "new").iterdir()}
+    assert names == {"splines.png", "functions.png", "network.safetensors", "result.json"}
+    network = kan.KanNetwork.load(tmp_path / "new" / "network.safetensors", device=gpu)
+    assert network(np.float32([[0.6, 0.8]])).numpy() == pytest.approx(1, abs=1e-4)
+
+
+def test_symbolic_says_which_edges_are_left(command, tmp_path):
+    code, out, err = command("symbolic", "bell", "--samples", 50, "--iterations", 3, "--tries", 1, "--threshold", 1, "--out", tmp_path)
+    assert code == 1
+    assert "phi_1_1_1" in out
+    assert "3 edges look like no function" in err
+    code, _, err = command("symbolic", "--samples", 0)
+    assert code == 1
+    assert "samples is 0; wants a whole number of 1 or more" in err
+
+
 def test_classify_names_what_it_wants(gpu):
     from gpucore.data import ArrayDataset
     from gpucore.errors import ConfigError
@@ -67,3 +92,51 @@ def test_the_epoch_table_shows_what_the_records_hold():
     assert "test R²" in head
     assert "test accuracy" not in head
     assert [line.split()[:2] for line in lines] == [["1", "0.25"], ["2", "0.25"]]
+
+
+def test_function_reaches_its_lines_and_leaves_its_files(command, tmp_path, gpu):
+    code, out, err = command("function", "--name", "sinusoid", "--seeds", 2, "--json", "--out", tmp_path)
+    found = json.loads(out)
+    assert code == 0, err
+    assert found["passed"]
+    assert found["must_reach"] == {"10": pytest.approx(3.162e-3), "20": pytest.approx(3.162e-3)}
+    stages = found["attempts"][0]["stages"]
+    assert [stage["grid_size"] for stage in stages] == [5, 10, 20]
+    assert stages[1]["errors"]["test"] ** 2 < 1e-5
+    assert {f.name for f in tmp_path.iterdir()} == {"network.safetensors", "result.json", "errors.png", "prediction.png"}
+    assert json.loads((tmp_path / "result.json").read_text())["best_seed"] == found["best_seed"]
+    assert "must reach" in err
+    assert "seed 0: begins with loss" in err
+    network = kan.KanNetwork.load(tmp_path / "network.safetensors", device=gpu)
+    assert network(np.float32([[0.5]])).numpy() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_line_that_is_missed_is_one_sentence(command, tmp_path):
+    quick = ("--seeds", 1, "--iterations", 1, "--out", tmp_path)
+    code, out, err = command("function", "--grids", "3", *quick)
+    assert code == 1
+    assert err.splitlines()[-1].startswith("gpucore: kan function exp-sin: grid 3 has a test error of ")
+    assert err.splitlines()[-1].endswith(" and must reach 2.00e-02")
+    assert " NO " in out
+    code, _, err = command("poisson", "--grids", "5", "--side", 7, *quick)
+    assert code == 1
+    assert "kan poisson: grid 5 has a squared L2 error of " in err.splitlines()[-1]
+    names = {"network.safetensors", "result.json", "errors.png", "prediction.png", "solution.png"}
+    assert {f.name for f in tmp_path.iterdir()} == names
+
+
+def test_function_lists_its_names_and_refuses_what_is_none(command):
+    code, out, _ = command("function", "--name", "list")
+    assert code == 0
+    assert "exp(sin(πx) + y²)" in out
+    assert "3, 5, 10, 20, 50" in out
+    for options, sentence in (
+        (("--grids", "3;5"), "--grids is '3;5'; wants whole numbers"), (("--grids", "5,3"), "wants growing numbers of cells"),
+        (("--seeds", 0), "--seeds is 0 and --keep 2; wants 1 or more"), (("--iterations", 0), "iterations is 0; wants a whole number"),
+    ):  # fmt: skip
+        code, _, err = command("function", *options)
+        assert code == 1
+        assert sentence in err.splitlines()[-1]
+    code, _, err = command("poisson", "--side", 2)
+    assert code == 1
+    assert "--side is 2; wants 5 points or more" in err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -58,7 +60,7 @@ def test_history_validation_and_early_stopping(gpu):
     assert history["val_loss"][-1] == pytest.approx(mean_square(network, *held), rel=1e-3)
     assert history["val_r2"][-1] > 0.99
     losses = history["loss"]
-    assert all(b <= a for a, b in zip(losses[2:], losses[3:], strict=False))
+    assert all(b <= a for a, b in pairwise(losses[2:]))
     assert network.layers[1].grid.range != SMALL.grid_range
     stopped = kan.fit(network, x, y, optimizer="lbfgs", epochs=9, early_stopping=train.EarlyStopping(1, min_delta=1e9, monitor="loss"))
     assert len(stopped) == 2
@@ -87,7 +89,8 @@ def test_what_lbfgs_does_not_take(gpu):
         (dict(batch_size=4), ConfigError, "has no batch_size"), (dict(schedule=lambda step: 1.0), ConfigError, "has no schedule"),
         (dict(max_grad_norm=1.0), ConfigError, "has no max_grad_norm"), (dict(weight_decay=0.1), ConfigError, "has no weight_decay"),
         (dict(resume=True), ConfigError, "has no resume"), (dict(epochs=0), ConfigError, "epochs is 0"),
-        (dict(grid_updates=-1), ConfigError, "grid_updates is -1"), (dict(x=holed), DTypeError, "KanNetwork.fit: row 3, column 1 of x is nan"),
+        (dict(grid_updates=-1), ConfigError, "grid_updates is -1"),
+        (dict(x=holed), DTypeError, "KanNetwork.fit: row 3, column 1 of x is nan"),
         (dict(y=y[:3]), ShapeError, r"KanNetwork.fit: y has shape \(3, 1\)"), (dict(y=None), ConfigError, "got x alone"),
         (dict(validation=(x,)), ConfigError, "validation wants"),
         (dict(early_stopping=train.EarlyStopping()), ConfigError, "monitors 'val_loss'"),
@@ -143,7 +146,8 @@ def test_lines_of_the_specification_on_coarse_grids(name, request):
     data = Regression(case)
     attempts = race(data, request.getfixturevalue(name), [4], (3, 10), schedule=Schedule(iterations=200))
     errors = [stage.errors["test"] for stage in attempts[0].stages]
-    assert errors[0] <= case.lines[3] and errors[1] <= case.lines[10]
+    assert errors[0] <= case.lines[3]
+    assert errors[1] <= case.lines[10]
     x, y = data.test
     assert errors[1] == pytest.approx(mean_square(attempts[0].network, x, y) ** 0.5, rel=1e-6)
     stage = attempts[0].stages[1]
@@ -154,7 +158,9 @@ def test_a_race_goes_on_with_the_best(gpu):
     case = FunctionCase("line", "x", lambda x: x[:, 0], (1, 1), (2, 4), train=20, test=20)
     seen = []
     schedule = Schedule(iterations=5, part=5, warm=1, warm_iterations=1)
-    attempts = race(Regression(case), gpu, range(5), case.grids, keep=1, schedule=schedule, show=lambda a: seen.append((a.seed, len(a.stages))))
+    attempts = race(
+        Regression(case), gpu, range(5), case.grids, keep=1, schedule=schedule, show=lambda a: seen.append((a.seed, len(a.stages)))
+    )
     assert [len(a.stages) for a in attempts] == [2, 1, 1, 0, 0]
     assert [seed for seed, _ in seen[:5]] == [0, 1, 2, 3, 4]
     assert attempts[0].network.layers[0].grid.size == 4
@@ -173,7 +179,8 @@ def test_an_attempt_that_diverges_ends_alone(gpu):
     schedule = Schedule(iterations=5, part=5)
     attempts = race(Spoiled(case), gpu, [0, 1], [2], schedule=schedule)
     assert [a.seed for a in attempts] == [0, 1]
-    assert "not finite" in attempts[1].failed and attempts[1].loss == float("inf")
+    assert "not finite" in attempts[1].failed
+    assert attempts[1].loss == float("inf")
     with pytest.raises(train.TrainingDivergedError, match="no network is left; seed 1"):
         race(Spoiled(case), gpu, [1], [2], schedule=schedule)
 
@@ -195,7 +202,9 @@ def test_what_a_race_refuses(gpu):
 def test_samples_of_a_case(cpu):
     data, other = Regression(CASES["exp-sin4"], seed=3), Regression(CASES["exp-sin4"], seed=4)
     (x, y), (held, _) = data.train, data.test
-    assert x.shape == (3000, 4) and held.shape == (1000, 4) and y.shape == (3000, 1)
+    assert x.shape == (3000, 4)
+    assert held.shape == (1000, 4)
+    assert y.shape == (3000, 1)
     a, b, c, d = x.astype(np.float64).T
     assert np.allclose(y[:, 0], np.exp((np.sin(np.pi * (a**2 + b**2)) + np.sin(np.pi * (c**2 + d**2))) / 2))
     for more in (held, other.train[0]):
@@ -209,7 +218,10 @@ def test_an_attempt_counts_its_beginning(cpu):
     schedule = Schedule(warm=1, warm_iterations=3, iterations=4)
     attempt = begin(data, cpu, 0, 5, schedule)
     begun = attempt.spent[1]
-    assert begun >= 4 and attempt.stages == []
+    assert begun >= 4
+    assert attempt.stages == []
     assert go_on(data, attempt, 5, schedule)
-    assert isinstance(attempt, Attempt) and isinstance(attempt.stages[0], Stage)
-    assert attempt.stages[0].evaluations > begun and attempt.spent == (0, 0, 0.0)
+    assert isinstance(attempt, Attempt)
+    assert isinstance(attempt.stages[0], Stage)
+    assert attempt.stages[0].evaluations > begun
+    assert attempt.spent == (0, 0, 0.0)

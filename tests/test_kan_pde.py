@@ -59,6 +59,22 @@ def test_the_jet_and_nested_tapes_agree_with_their_gradients(cpu, base, adaptive
         assert np.allclose(a.numpy(), b.numpy(), rtol=1e-10, atol=1e-12)
 
 
+def test_the_jet_of_pruned_and_symbolic_edges(cpu):
+    network = make(cpu, widths=(2, 3, 1))
+    gone = np.zeros((3, 2), bool)
+    gone[1, 0] = True
+    network.layers[0].remove_edges(gone)
+    for _ in range(2):
+        _, value, first, second = network.jet(points(2))
+        for got, want in (
+            (value, network(points(2))),
+            (first, network.derivatives(points(2), 1)),
+            (second, network.derivatives(points(2), 2)),
+        ):
+            assert np.allclose(got.numpy(), want.numpy(), atol=1e-12)
+        network.fix_symbolic(0, 0, 0, "sin")
+
+
 def test_outside_the_grid_splines_are_flat_and_the_base_is_not(cpu):
     far = np.full((1, 1), 9.0)
     for base in (None, "silu"):
@@ -92,7 +108,7 @@ def test_points_are_checked(gpu):
 def test_residuals_of_equations(cpu):
     network = make(cpu, widths=(2, 3, 1))
     x = points(2)
-    _, value, first, second = (t.numpy() if hasattr(t, "numpy") else t for t in network.jet(x))
+    first, second = (t.numpy() for t in network.jet(x)[2:])
     poisson = pde_residual(network, x, laplacian, cpu.tensor(source(x), "float64"))
     assert np.allclose(poisson.numpy(), second.sum(axis=2) - source(x))
     heat = pde_residual(network, x, lambda j: j.first[:, :, 1] - 0.3 * j.second[:, :, 0])
@@ -151,7 +167,9 @@ def test_poissons_equation(gpu):
 
 def test_the_problem_is_the_one_it_says(cpu):
     problem = Poisson(side=11)
-    assert len(problem.inside) == 81 and len(problem.edge) == 40 and len(problem.samples) == 121
+    assert len(problem.inside) == 81
+    assert len(problem.edge) == 40
+    assert len(problem.samples) == 121
     assert np.abs(solution(problem.edge)).max() < 1e-6
     x, step = points(2), 1e-4
     around = sum(solution(x + sign * step * e) for sign in (-1, 1) for e in np.eye(2))

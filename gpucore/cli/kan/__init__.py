@@ -13,7 +13,7 @@ from typing import Any
 from ..common import add_common, open_device
 from ..output import Output
 
-TASKS = ("mnist", "function", "poisson")
+TASKS = ("mnist", "function", "poisson", "symbolic")
 """The modules beside this one that are tasks, in the order of `gpucore run kan --help`."""
 
 EXAMPLES = """\
@@ -21,6 +21,7 @@ examples:
   gpucore run kan mnist              a network [784, 64, 10] learns handwritten digits
   gpucore run kan function           exp(sin(πx) + y²), from a grid of 3 cells to one of 100
   gpucore run kan poisson            solves a differential equation
+  gpucore run kan symbolic           finds the formula sqrt(x_1² + x_2²) in samples of it
 """
 
 

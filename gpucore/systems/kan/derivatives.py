@@ -25,7 +25,7 @@ class Jet(NamedTuple):
 
 def jet(network: KanNetwork, x: Any) -> Jet:
     """The Jet of a network at x [n, in], carried from layer to layer by the chain rule; by nested tapes where an edge is no spline."""
-    if any(getattr(layer, "symbolic", None) is not None for layer in network.layers):
+    if any(layer.symbolic is not None for layer in network.layers):
         found = [pure_derivatives(network.forward, x, network.config.output_dim, order) for order in (1, 2)]
         return Jet(x, network(x), *found)
     n, inputs = x.shape

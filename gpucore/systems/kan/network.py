@@ -15,7 +15,7 @@ from ...autograd import no_grad
 from ...device import Device
 from ...device import device as open_device
 from ...device.transfer import Readback
-from ...errors import ConfigError, OutOfVramError
+from ...errors import ConfigError, FormatError, OutOfVramError
 from ...kernels.spline import MAX_GRID, MIN_GRID
 from ...memory import format_bytes
 from ...nn import Module
@@ -25,6 +25,7 @@ from .config import KanConfig, MemoryEstimate, estimate_memory
 from .derivatives import Jet, jet, pure_derivatives
 from .grid import Grid, fitted_range
 from .inputs import check_finite, check_width, host_numbers, to_device
+from .interpretation import Interpretation
 from .layer import KanLayer, standardization, standardized
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class OutOfRange(NamedTuple):
         return (self.below + self.above) / self.total
 
 
-class KanNetwork(Module):
+class KanNetwork(Interpretation, Module):
     """A Kolmogorov-Arnold network as `config` says, its first weights set by the config's seed alone.
 
     Each layer draws from a stream of its own, (seed, layer). Inputs are tensors of the network's device and dtype or
@@ -193,11 +194,14 @@ class KanNetwork(Module):
 
     @property
     def changes(self) -> int:
-        """How often grids were moved: what was recorded before such a change is out of date."""
+        """How often grids were moved, or edges pruned or fixed: what was recorded before such a change is out of date."""
         return self._changes
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See Module; the grids come with the values, uniform ones and those with knots of their own."""
+        """See Module; the grids come with the values, uniform ones and those with knots of their own.
+
+        The same edges must be functions, of the same names.
+        """
         self.take_state(f"{type(self).__name__}.load_state_dict", state)
 
     def take_state(self, who: str, state: Mapping[str, Any]) -> None:
@@ -222,6 +226,10 @@ class KanNetwork(Module):
             grid_in_state(f"{who}: layer {k}", layer.grid, layer.inputs, values[f"layers.{k}.grid_range"], state.get(knots[k]))
             for k, layer in enumerate(self.layers)
         ]
+        for k, layer in enumerate(self.layers):
+            kinds = values.get(f"layers.{k}.symbolic.kinds")
+            if layer.symbolic is not None and kinds is not None and not np.array_equal(kinds, layer.symbolic.kinds.numpy()):
+                raise FormatError(f"{who}: layer {k} has other symbolic edges; wants {layer.symbolic.options()}")
         return values, grids
 
     # ---- training, and files
