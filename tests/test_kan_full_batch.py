@@ -168,6 +168,21 @@ def test_a_race_goes_on_with_the_best(gpu):
     assert len(race(Regression(case), gpu, [3], [2], keep=None, schedule=schedule)[0].stages) == 1
 
 
+def test_those_go_on_that_are_best_after_the_first_grid(gpu):
+    """Seed 0 begins with the least loss, and has more of it than seed 1 once both have trained on the first grid."""
+    case = FunctionCase("line", "x", lambda x: x[:, 0], (1, 1), (2, 4), train=20, test=20)
+    recorded = []
+
+    class Turning(Regression):
+        def objective(self, network, x, y):
+            seed = network.config.seed
+            recorded.append(seed)
+            return super().objective(network, x, y) + (10.0 + seed if recorded.count(seed) == 1 else 10.0 - seed)
+
+    attempts = race(Turning(case), gpu, range(3), (2, 4), keep=1, schedule=Schedule(warm=1, iterations=5, part=5))
+    assert [(a.seed, len(a.stages)) for a in attempts] == [(1, 2), (0, 1), (2, 0)]
+
+
 def test_an_attempt_that_diverges_ends_alone(gpu):
     case = FunctionCase("line", "x", lambda x: x[:, 0], (1, 1), (2,), train=20, test=20)
 
