@@ -15,13 +15,15 @@ from ..common import add_common, open_device
 from ..output import Output
 from . import table
 
-TASKS = ("mnist", "symbolic")
+TASKS = ("mnist", "function", "poisson", "symbolic")
 """The modules beside this one that are tasks, in the order of `gpucore run kan --help`."""
 
 EXAMPLES = """\
 examples:
   gpucore run kan --csv houses.csv --target price --drop address    your own table: R² and a formula
   gpucore run kan mnist              a network [784, 64, 10] learns handwritten digits
+  gpucore run kan function           exp(sin(πx) + y²), from a grid of 3 cells to one of 100
+  gpucore run kan poisson            solves a differential equation
   gpucore run kan symbolic           finds the formula sqrt(x_1² + x_2²) in samples of it
 """
 

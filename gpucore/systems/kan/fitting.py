@@ -32,8 +32,8 @@ RESIDENT_BYTES = 64 << 20
 
 def fit(
     network: KanNetwork, x: Any, y: Any = None, *, epochs: int, batch_size: int | None = None,
-    loss: str | LossFunction | KanLoss = "mse",
-    optimizer: str | Optimizer = "adam", lr: float | None = None, schedule: Callable[[int], float] | None = None, mask: Any = None,
+    loss: str | LossFunction | KanLoss = "mse", optimizer: str | Optimizer = "adam", lr: float | None = None,
+    schedule: Callable[[int], float] | None = None, mask: Any = None,
     max_grad_norm: float | None = None, weight_decay: float = 0.0, validation: Any = None, metrics: Mapping[str, Metric] | None = None,
     early_stopping: EarlyStopping | None = None, checkpoint_dir: str | os.PathLike[str] | None = None, resume: bool = False,
     progress: bool | Silent = False, seed: int = 0, resident: bool | None = None, grid_updates: int = 0,

@@ -45,6 +45,8 @@ class FullBatch:
         self.network, self.objective, self.tensors = network, objective, list(tensors)
         self._options: dict[str, Any] = dict(history=history, lr=lr, tolerance_grad=0.0, tolerance_change=0.0)
         self.iterations = self.evaluations = 0
+        self.trace: list[tuple[int, float]] = []
+        """(iterations so far, loss) after each call of `run`."""
         self.status = ""
         """Why the last call of `run` ended: see LBFGS."""
         self._begin()
@@ -88,12 +90,13 @@ class FullBatch:
         self.evaluations += optimizer.evaluations - before[1]
         if not isfinite(loss) or self.status == "not finite":
             raise TrainingDivergedError(f"KanNetwork.fit: the loss is {loss} or has a gradient that is not finite; nothing was changed")
+        self.trace.append((self.iterations, loss))
         return loss
 
 
 def fit_lbfgs(
-    network: KanNetwork, x: Any, y: Any, *, epochs: int, iterations: int = ITERATIONS, loss: str | LossFunction | KanLoss = "mse", lr: float = 1.0,
-    history: int = PAIRS, mask: Any = None, grid_updates: int = 0, margin: float = MARGIN, validation: Any = None,
+    network: KanNetwork, x: Any, y: Any, *, epochs: int, iterations: int = ITERATIONS, loss: str | LossFunction | KanLoss = "mse",
+    lr: float = 1.0, history: int = PAIRS, mask: Any = None, grid_updates: int = 0, margin: float = MARGIN, validation: Any = None,
     metrics: Mapping[str, Metric] | None = None, early_stopping: EarlyStopping | None = None, progress: bool | Silent = False,
 ) -> History:  # fmt: skip
     """Trains on all of x [n, in] and y at once by L-BFGS; an epoch is so many iterations. Returns the history.

@@ -118,7 +118,7 @@ class KanNetwork(Interpretation, Module):
         """
         x = to_device("KanNetwork.jet", "x", x, self.device, self.dtype)
         check_width("KanNetwork.jet", x.shape, self.config.input_dim)
-        return jet(self.forward, x, self.config.output_dim)
+        return jet(self, x)
 
     def out_of_range(self, x: Any) -> list[OutOfRange]:
         """For every layer how many of its input values lie outside its grid; waits for the device."""

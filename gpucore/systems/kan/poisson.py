@@ -26,7 +26,7 @@ class Poisson:
     weight: of the residual beside the boundary's, see PdeLoss.
     """
 
-    def __init__(self, *, side: int = SIDE, seed: int = 0, base: str | None = "silu", degree: int = 3, weight: float = 0.01) -> None:
+    def __init__(self, *, side: int = SIDE, seed: int = 0, base: str | None = None, degree: int = 3, weight: float = 0.01) -> None:
         self.config = KanConfig.preset("poisson", degree=degree, base=base, seed=seed)
         self.loss = PdeLoss(laplacian, interior=weight)
         self.samples = mesh(side)

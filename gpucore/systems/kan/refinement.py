@@ -99,6 +99,16 @@ class Attempt:
     loss: float = inf
     stages: list[Stage] = field(default_factory=list)
     failed: str = ""
+    spent: tuple[int, int, float] = (0, 0, 0.0)
+    """Iterations, evaluations and seconds since the latest stage: those of the beginning count with the first."""
+
+    trace: list[tuple[int, float]] = field(default_factory=list)
+    """(iterations so far, loss) along the whole training."""
+
+    def follow(self, run: FullBatch) -> None:
+        """Goes on with the trace by that of a training."""
+        done = self.trace[-1][0] if self.trace else 0
+        self.trace += [(done + iterations, loss) for iterations, loss in run.trace]
 
     def guard(self, work: Callable[[], float]) -> bool:
         """Does the work and takes its loss; false when that is not finite, which ends this attempt and nothing else."""
@@ -128,8 +138,10 @@ def begin(problem: Problem, device: Device, seed: int, grid_size: int, schedule:
             loss = run.run(schedule.warm_iterations)
         return loss
 
-    attempt = Attempt(seed, network)
+    start, attempt = time.perf_counter(), Attempt(seed, network)
     attempt.guard(warm_up)
+    attempt.follow(run)
+    attempt.spent = run.iterations, run.evaluations, time.perf_counter() - start
     return attempt
 
 
@@ -141,9 +153,12 @@ def go_on(problem: Problem, attempt: Attempt, grid_size: int, schedule: Schedule
     network.update_grid(problem.samples, margin=schedule.margin)
     run = FullBatch(network, problem.objective, problem.tensors(network), history=schedule.history)
     if attempt.guard(lambda: _until_done(run, schedule)):
+        attempt.follow(run)
         errors = problem.errors(network)
-        seconds = time.perf_counter() - start
-        attempt.stages.append(Stage(grid_size, attempt.loss, errors, run.iterations, run.evaluations, seconds, run.status))
+        spent = run.iterations, run.evaluations, time.perf_counter() - start
+        iterations, evaluations, seconds = (a + b for a, b in zip(attempt.spent, spent, strict=True))
+        attempt.stages.append(Stage(grid_size, attempt.loss, errors, int(iterations), int(evaluations), seconds, run.status))
+        attempt.spent = (0, 0, 0.0)
     return not attempt.failed
 
 
