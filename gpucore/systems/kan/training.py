@@ -120,6 +120,11 @@ class KanStep:
         network = self._network()
         return network is not None and self._changes == network.changes and self.optimizer._flat.moved() is None
 
+    @property
+    def dispatches(self) -> int:
+        """Kernel launches in one replay of the latest recording of a whole step; 0 before the first, and where a step has two parts."""
+        return self._whole.dispatches
+
     def _in_parts(self, given: list[Any]) -> Any:
         """Gradients first, then a look at them or the way to the host, then the update."""
         value, *grads = self._differentiate(*given)
