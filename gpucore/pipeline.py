@@ -76,6 +76,10 @@ class Pipeline:
             return None
         return results[0] if recorded.single else tuple(results)
 
+    def takes(self, *inputs: Array) -> bool:
+        """Whether a call with these tensors is replayed, or may be recorded: False where it would be one recording too many."""
+        return (id(self._device(inputs)), *[(t.shape, t.dtype) for t in inputs]) in self._recorded or len(self._recorded) < self.max_shapes
+
     def _check_shapes(self, inputs: tuple[Array, ...]) -> None:
         if len(self._recorded) < self.max_shapes:
             return

@@ -8,11 +8,12 @@ network.save("network.safetensors")
 """
 
 from .baked import BakedError, BakedKan
-from .config import PRESETS, KanConfig, MemoryEstimate
+from .config import PRESETS, KanConfig
 from .fitting import fit
 from .grid import Grid
 from .layer import KanLayer
 from .losses import LOSSES, KanLoss, coefficient_entropy, l1_sparsity, r2, roughness
+from .memory import MemoryEstimate
 from .network import KanNetwork, OutOfRange
 from .optimizers import OPTIMIZERS, make_optimizer
 from .training import KanStep

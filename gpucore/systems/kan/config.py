@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ...errors import ConfigError, GpucoreError
 from ...kernels.spline import MAX_DEGREE, MIN_GRID, check_grid
+from .memory import MemoryEstimate, Sizes, estimate_memory
 
 MOST_CELLS = 64
 """The finest grid that a network starts with; refinement goes on to 128."""
@@ -20,31 +21,6 @@ MOST_PARAMETERS = 1 << 31
 LEAST_STD = 1e-6
 """Standard deviations count as at least this."""
 BASES = (None, "silu")
-ITEM = 4  # bytes of a float32
-OPTIMIZER_STATE = 3  # Adam: both moments, and the packed gradient
-
-
-class MemoryEstimate(NamedTuple):
-    """Bytes that a network takes at one batch size, with Adam's state for training.
-
-    Without it: `inference` of parameters and activations. `training` has the optimizer and all that the backward pass
-    keeps. Estimates of what must live at once; a memory pool holds somewhat more.
-    """
-
-    parameters: int
-    optimizer: int
-    activations_inference: int
-    activations_training: int
-
-    @property
-    def inference(self) -> int:
-        """Bytes to compute outputs."""
-        return self.parameters + self.activations_inference
-
-    @property
-    def training(self) -> int:
-        """Bytes to train."""
-        return self.parameters + self.optimizer + self.activations_training
 
 
 @dataclass(frozen=True)
@@ -141,9 +117,15 @@ class KanConfig:
         each = self.basis_size + (self.base is not None)
         return sum(int(outputs) * (int(inputs) * each + 1) for inputs, outputs in pairwise(self.widths))
 
-    def memory_estimate(self, batch: int) -> MemoryEstimate:
-        """What the network needs for batches of so many samples, in bytes; nothing is allocated."""
-        return estimate_memory(self.widths, [self.basis_size] * (len(self.widths) - 1), self.base is not None, batch)
+    def memory_estimate(self, batch: int, *, kind: str = "discrete") -> MemoryEstimate:
+        """What the network needs for batches of so many samples on a kind of device, in bytes; nothing is allocated."""
+        layers = [Sizes(i, o, self.degree, self.grid_size, self.base is not None) for i, o in pairwise(self.widths)]
+        return estimate_memory(layers, batch, kind=kind, standardised=self.standardised)
+
+    @property
+    def standardised(self) -> int:
+        """How many of mean and std it has."""
+        return (self.mean is not None) + (self.std is not None)
 
     def standardized(self, samples: Any) -> KanConfig:
         """The same with mean and standard deviation of these samples [n, input_dim]; columns that are constant keep 1."""
@@ -181,21 +163,6 @@ class KanConfig:
         if name not in PRESETS:
             raise ConfigError(f"KanConfig: preset is {name!r}; wants one of {', '.join(PRESETS)}")
         return cls(**(PRESETS[name] | changes))
-
-
-def estimate_memory(widths: Sequence[int], basis: Sequence[int], base: bool, batch: int) -> MemoryEstimate:
-    """The bytes of layers between these widths with so many functions per edge; see KanConfig.memory_estimate."""
-    if not _whole(batch) or batch < 1:
-        raise ConfigError(f"memory_estimate: batch is {batch!r}; wants a whole number of 1 or more")
-    pairs = list(zip(widths[:-1], widths[1:], basis, strict=True))
-    parameters = [o * (i * (b + base) + 1) for i, o, b in pairs]
-    working = [batch * i * b for i, _, b in pairs]  # functions that are written out, or partial sums in their place
-    silu = [batch * (i + o) if base else 0 for i, o, _ in pairs]
-    largest = max(parameters)
-    inference = max(batch * (i + o) + w + s for (i, o, _), w, s in zip(pairs, working, silu, strict=True)) + largest
-    training = 2 * batch * sum(widths) + sum(working) + max(working) + 2 * sum(silu) + sum(parameters)
-    total = sum(parameters)
-    return MemoryEstimate(ITEM * total, ITEM * OPTIMIZER_STATE * total, ITEM * inference, ITEM * training)
 
 
 def _listed(value: Any) -> Any:
