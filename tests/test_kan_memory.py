@@ -40,9 +40,10 @@ def used(device):
 # ---- estimates
 
 ESTIMATED = [
-    ((2, 5, 1), 4096, {}), ((21, 64, 64, 24), 1, {}), ((21, 64, 64, 24), 33, {}), ((21, 64, 64, 24), 512, {}), ((784, 64, 10), 64, {}),
-    ((40, 131, 24), 256, {}), ((3, 300, 260), 200, {}), ((21, 64, 24), 256, dict(grid_size=64)), ((21, 64, 24), 256, dict(grid_size=2, degree=1)),
-    ((21, 64, 24), 256, dict(grid_size=20, degree=6)), ((64, 32), 300, dict(mean=0.5, std=2.0)), ((24, 40), 16, dict(grid_size=30, degree=1)),
+    ((2, 5, 1), 4096, {}), ((21, 64, 64, 24), 1, {}), ((21, 64, 64, 24), 33, {}), ((21, 64, 64, 24), 512, {}),
+    ((784, 64, 10), 64, {}), ((40, 131, 24), 256, {}), ((3, 300, 260), 200, {}), ((21, 64, 24), 256, dict(grid_size=64)),
+    ((21, 64, 24), 256, dict(grid_size=2, degree=1)), ((21, 64, 24), 256, dict(grid_size=20, degree=6)),
+    ((64, 32), 300, dict(mean=0.5, std=2.0)), ((24, 40), 16, dict(grid_size=30, degree=1)),
 ]  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def test_estimates_before_anything_is_made():
     assert more.training > one.training
     assert config.memory_estimate(64, kind="software") != one
     for bad in (0, -1, 2.5, True):
-        with pytest.raises(ConfigError, match="batch is .*; wants a whole number of 1 or more"):
+        with pytest.raises(ConfigError, match=r"batch is .*; wants a whole number of 1 or more"):
             config.memory_estimate(bad)
 
 

@@ -152,9 +152,8 @@ def _to_coefficients(x: Any, g: Any, s: Any, *, order: int, written: Any = None,
         written = _write_out(x, s, order=order, **grid) if written is None else written
         result = linalg.matmul(g, written, transpose_a=True).view(shape)
     else:
-        result = kan_unpack(
-            K.kan_coefficient_gradient(x, g, s, split=samples_per_split(*x.shape, g.shape[1], x.device.kind), order=order, **grid)
-        )[0]
+        split = samples_per_split(x.shape[0], x.shape[1], g.shape[1], x.device.kind)
+        result = kan_unpack(K.kan_coefficient_gradient(x, g, s, split=split, order=order, **grid))[0]
 
     def backward(h: Any) -> Sequence[Any]:
         return (

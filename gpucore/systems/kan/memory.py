@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ...device.transfer import transfer_size
 from ...errors import ConfigError
 from ...kernel import ceil_div
@@ -61,7 +63,7 @@ class MemoryEstimate(NamedTuple):
 
 def estimate_memory(layers: Sequence[Sizes], batch: int, *, kind: str, standardised: int = 0) -> MemoryEstimate:
     """Of these layers on a kind of device; standardised: how many of mean and std the inputs have."""
-    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
+    if not isinstance(batch, int | np.integer) or isinstance(batch, bool) or batch < 1:
         raise ConfigError(f"memory_estimate: batch is {batch!r}; wants a whole number of 1 or more")
     spaces = [layer_workspace(batch, *s[:2], degree=s.degree, grid_size=s.grid_size, base=s.base, kind=kind) for s in layers]
     parameters = [n for s in layers for n in s.parameters]
