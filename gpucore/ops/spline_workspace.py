@@ -43,8 +43,7 @@ def _is_cubic(basis: int, degree: int, outputs: int) -> bool:
 def _on_a_table(batch: int, inputs: int, outputs: int, rows: int, *, cubic: bool) -> Workspace:
     """The table and its gradient; partial sums where they are split."""
     table = inputs * rows * outputs
-    tile = K.best_tile(batch, outputs)
-    split = spline_table._share(inputs, ceil_div(batch, tile) * ceil_div(outputs, tile), spline_table.WORKGROUPS[tile], 8)
+    split = spline_table.layer_split(batch, inputs, outputs)
     found = Workspace(kept=[table], backward=[table + outputs])
     if split < inputs:
         found.forward.append(ceil_div(inputs, split) * batch * outputs)

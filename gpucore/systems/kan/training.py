@@ -57,7 +57,7 @@ class KanStep:
         if optimizer_device not in WHERE:
             raise ConfigError(f"KanNetwork: optimizer_device is {optimizer_device!r}; wants None or 'cpu'")
         self.loss, self.nan_guard, self.batches, self.count = as_loss(loss), nan_guard, set[Held](), 0
-        self._network, self._changes = ref(network), network.changes
+        self._network, self._changes, self._frozen = ref(network), network.changes, frozen(network)
         self._host: HostUpdate | None = None
         if isinstance(optimizer, Optimizer):
             if optimizer_device is not None:
@@ -119,9 +119,11 @@ class KanStep:
         return value  # type: ignore[no-any-return]
 
     def fits(self) -> bool:
-        """Whether the network is still as it was recorded: its grids not moved, its parameters not taken over."""
+        """Whether the network is still as it was recorded: its grids not moved, its parameters not taken over nor frozen since."""
         network = self._network()
-        return network is not None and self._changes == network.changes and self.optimizer._flat.moved() is None
+        if network is None or self._changes != network.changes or self._frozen != frozen(network):
+            return False
+        return self.optimizer._flat.moved() is None
 
     @property
     def dispatches(self) -> int:
@@ -151,6 +153,11 @@ class KanStep:
         params = {} if network is None else network.named_parameters()
         cause = next((name for name, p in params.items() if not np.isfinite(p.numpy()).all()), " and ".join(bad[:2]))
         raise TrainingDivergedError(f"KanNetwork.train_step: in step {self.count} {cause} is not finite; nothing was changed")
+
+
+def frozen(network: KanNetwork) -> list[bool]:
+    """Which of the parameters are not trained."""
+    return [bool(getattr(p, "frozen", False)) for p in network.named_parameters().values()]
 
 
 def _replayed(pipeline: Pipeline, *given: Any) -> Any:
