@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ...data import ArrayDataset, Batches
 from ...errors import ConfigError
 from ...optim import Optimizer
 from ...train import EarlyStopping, History, Silent, Trainer, accuracy
-from .inputs import check_finite, check_width, host_numbers, host_targets
+from .inputs import check_width, finite_as, host_numbers, host_targets
 from .losses import KanLoss
 from .optimizers import make_optimizer
 from .training import as_loss
@@ -45,6 +45,9 @@ def fit(
     """
     if network.dtype.name != "float32":
         raise ConfigError(f"KanNetwork.fit: the network is {network.dtype} and batches are float32; use train_step")
+    for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"KanNetwork.fit: {name} is {value!r}; wants a whole number of {least} or more")
     loss = as_loss(loss)
     feed = Feeding(network, loss, batch_size, seed, resident)
     batches = feed.batches("KanNetwork.fit", x, y, mask, shuffle=True)
@@ -86,16 +89,18 @@ class Feeding:
             return x
         x = host_numbers(who, "x", x)
         check_width(who, x.shape, self.network.config.input_dim)
-        check_finite(who, "x", x)
+        held = finite_as(who, "x", x, np.float32)
         self._check_range(who, x)
         targets = self._targets(who, y, len(x), mask)
         self.network.check_room(who, min(len(x), self.batch_size), training=shuffle)
-        data = ArrayDataset(x.astype(np.float32), targets)
+        data = ArrayDataset(held, targets)
         resident = max(data.x.nbytes, data.y.nbytes) <= RESIDENT_BYTES if self.resident is None else self.resident
         return Batches(data, self.batch_size, shuffle=shuffle, seed=self.seed, device=self.network.device, resident=resident)
 
     def validation(self, given: Any) -> Any:
         """Batches in their order, of arrays or as they are."""
+        if isinstance(given, np.ndarray | Array | str | Mapping | Set) or not hasattr(given, "__iter__"):
+            raise ConfigError(f"KanNetwork.fit: validation is a {type(given).__name__}; wants (x, y), (x, y, mask) or batches")
         if not isinstance(given, tuple | list):
             return given
         if len(given) not in (2, 3):
@@ -111,9 +116,9 @@ class Feeding:
         """Checked targets: [n, out] floats or [n] classes; with a mask [n, 2·out] or [n, 2] floats."""
         y, weights = host_targets(who, y, n, self.network.config.output_dim, classes=self.kan_loss.classes, mask=mask)
         if weights is None:
-            return y if self.kan_loss.classes else y.astype(np.float32)  # type: ignore[no-any-return]
+            return y if self.kan_loss.classes else finite_as(who, "y", y, np.float32)
         self.masked = True
-        return np.concatenate([y.reshape(n, -1), weights.reshape(n, -1)], axis=1).astype(np.float32)
+        return np.concatenate([finite_as(who, "y", y, np.float32).reshape(n, -1), weights.reshape(n, -1)], axis=1)
 
     def _check_range(self, who: str, x: np.ndarray) -> None:
         """ConfigError when the first grid sees nothing of the data."""

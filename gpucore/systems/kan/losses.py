@@ -108,7 +108,7 @@ class KanLoss:
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
+        if not isinstance(self.loss, str) or self.loss not in LOSSES:
             raise ConfigError(f"KanLoss: loss is {self.loss!r}; wants one of {', '.join(LOSSES)}")
         for name in ("l1", "entropy", "smooth", "delta"):
             value = getattr(self, name)

@@ -82,7 +82,11 @@ def read(path: str | os.PathLike[str]) -> tuple[KanConfig, list[Grid], dict[str,
     if len(grids) != len(config.widths) - 1:
         raise FormatError(f"kan: {path} has {len(grids)} grids for {len(config.widths) - 1} layers")
     for k, grid in enumerate(grids):
-        tensors.setdefault(f"layers.{k}.grid_range", np.array(grid.range, np.float32))
+        name = f"layers.{k}.grid_range"
+        try:
+            Grid(grid.degree, grid.size, *map(float, tensors.setdefault(name, np.array(grid.range, np.float32))))
+        except (TypeError, ValueError, ConfigError) as error:
+            raise FormatError(f"kan: {path} has no grid in {name} ({error})") from None
     return config, grids, tensors
 
 
