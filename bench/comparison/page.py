@@ -118,7 +118,8 @@ class Report:
             rows.append([title, si(found.ours.seconds, "s"), si(theirs.seconds, "s") if theirs else "-", ratio_text(found.ratio()), share])
         peer = next((r.main for r in self.results if r.main), "").split(" ")[0]
         head = ["work", "gpucore", peer, "ratio", "share of the ceiling"]
-        return markdown_table(head, rows, right=(1, 2, 3)) if rows else ""
+        shown = 5 if any(row[4] for row in rows) else 4
+        return markdown_table(head[:shown], [row[:shown] for row in rows], right=(1, 2, 3)) if rows else ""
 
 
 def cells(r: Result) -> list[str]:
