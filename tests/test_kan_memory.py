@@ -10,7 +10,7 @@ import pytest
 import gpucore as gc
 from gpucore.errors import ConfigError, OutOfVramError
 from gpucore.memory import bucket_size
-from gpucore.ops import spline_table
+from gpucore.ops import spline_knots, spline_table
 from gpucore.systems import kan
 
 LIMITS = count(6 << 20, 4)
@@ -67,6 +67,24 @@ def test_what_is_estimated_is_what_is_used(gpu, tables, widths, n, options, base
     network.train_step(x, y).item()
     least = 0.67 if estimate.training > 400_000 else 0.33
     assert least * estimate.training <= device.memory.peak - others <= 1.1 * estimate.training
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_the_estimate_of_layers_with_knots_of_their_own(gpu, monkeypatch, blocks, base):
+    config, n = kan.KanConfig(21, (64,), 24, base=base), 192
+    others = gpu.memory.in_use
+    network = kan.KanNetwork(config, device=gpu)
+    network.update_grid(np.random.default_rng(0).normal(size=(300, 21)), adaptive=0.5)
+    monkeypatch.setattr(spline_knots, "BLOCK_BYTES", 4 * 64 * 8 * n // blocks)
+    x, y = batch_of(gpu, config, n)
+    estimate = network.memory_estimate(n)
+    gpu.pool.reset_peak()
+    network.forward_async(x).result()
+    assert 0.67 * estimate.inference <= gpu.memory.peak - others - bucket_size(y.nbytes) <= 1.1 * estimate.inference
+    gpu.pool.reset_peak()
+    network.train_step(x, y).item()
+    assert 0.67 * estimate.training <= gpu.memory.peak - others <= 1.1 * estimate.training
 
 
 def test_estimates_before_anything_is_made():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..kernel import ceil_div
 from ..kernels import spline_table as K
-from . import spline, spline_table
+from . import spline, spline_knots, spline_table
 
 
 @dataclass
@@ -23,12 +23,17 @@ class Workspace:
     to_inputs: list[int] = field(default_factory=list)
 
 
-def layer_workspace(batch: int, inputs: int, outputs: int, *, degree: int, grid_size: int, base: bool, kind: str) -> Workspace:
-    """Of `kan_layer` on coefficients and a bias, on a kind of device, with its gradients to everything."""
+def layer_workspace(
+    batch: int, inputs: int, outputs: int, *, degree: int, grid_size: int, base: bool, kind: str, knots: bool = False
+) -> Workspace:  # fmt: skip
+    """Of `kan_layer` on coefficients and a bias, on a kind of device, with its gradients to everything; knots: of `kan_knot_layer`."""
     rows = grid_size + degree + base
-    if rows <= K.MOST_ROWS and spline_table.TABLED.get(kind, True) and batch > spline.FEW_SAMPLES:
+    if not knots and rows <= K.MOST_ROWS and spline_table.TABLED.get(kind, True) and batch > spline.FEW_SAMPLES:
         return _on_a_table(batch, inputs, outputs, rows, cubic=_is_cubic(rows - base, degree, outputs))
-    found = _of_the_spline(batch, inputs, outputs, degree, grid_size, kind)
+    if knots:
+        found = _on_knots(batch, inputs, outputs, grid_size + degree)
+    else:
+        found = _of_the_spline(batch, inputs, outputs, degree, grid_size, kind)
     if base:
         found.kept += [batch * inputs, batch * outputs]
         found.to_inputs += [batch * inputs] * 3
@@ -58,6 +63,16 @@ def _on_a_table(batch: int, inputs: int, outputs: int, rows: int, *, cubic: bool
     if split < batch:
         found.backward.append(ceil_div(batch, split) * (table + outputs))
     return found
+
+
+def _on_knots(batch: int, inputs: int, outputs: int, basis: int) -> Workspace:
+    """All functions of all inputs, kept when they fit one block; else block by block, one being made while the last is still held, and each part of a result twice."""
+    block = spline_knots.samples_per_block(inputs * basis)
+    if batch <= block:
+        written = batch * inputs * basis
+        return Workspace(kept=[written], to_inputs=[written])
+    written, weights = [block * inputs * basis] * 2, inputs * basis * outputs
+    return Workspace(forward=[*written, batch * outputs], backward=[*written, weights, weights], to_inputs=[*written, batch * inputs])
 
 
 def _of_the_spline(batch: int, inputs: int, outputs: int, degree: int, grid_size: int, kind: str) -> Workspace:

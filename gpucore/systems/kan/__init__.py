@@ -7,6 +7,8 @@ network.refine(20)
 network.save("network.safetensors")
 """
 
+from .activations import edge_l1
+from .adaptive import AdaptiveGrid
 from .baked import BakedError, BakedKan
 from .config import PRESETS, KanConfig
 from .fitting import fit
@@ -16,9 +18,11 @@ from .losses import LOSSES, KanLoss, coefficient_entropy, l1_sparsity, r2, rough
 from .memory import MemoryEstimate
 from .network import KanNetwork, OutOfRange
 from .optimizers import OPTIMIZERS, make_optimizer
+from .poker import PokerLoss, action_probabilities
 from .training import KanStep
 
 __all__ = [
-    "LOSSES", "OPTIMIZERS", "PRESETS", "BakedError", "BakedKan", "Grid", "KanConfig", "KanLayer", "KanLoss", "KanNetwork", "KanStep",
-    "MemoryEstimate", "OutOfRange", "coefficient_entropy", "fit", "l1_sparsity", "make_optimizer", "r2", "roughness",
+    "LOSSES", "OPTIMIZERS", "PRESETS", "AdaptiveGrid", "BakedError", "BakedKan", "Grid", "KanConfig", "KanLayer", "KanLoss", "KanNetwork",
+    "KanStep", "MemoryEstimate", "OutOfRange", "PokerLoss", "action_probabilities", "coefficient_entropy", "edge_l1", "fit",
+    "l1_sparsity", "make_optimizer", "r2", "roughness",
 ]  # fmt: skip

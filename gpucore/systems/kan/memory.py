@@ -21,13 +21,14 @@ SMALL = 16 << 10
 
 
 class Sizes(NamedTuple):
-    """One layer: its widths, degree, cells, and whether it has a base."""
+    """One layer: its widths, degree, cells, and whether it has a base, and knots of its own per input."""
 
     inputs: int
     outputs: int
     degree: int
     grid_size: int
     base: bool
+    knots: bool = False
 
     @property
     def parameters(self) -> list[int]:
@@ -65,10 +66,11 @@ def estimate_memory(layers: Sequence[Sizes], batch: int, *, kind: str, standardi
     """Of these layers on a kind of device; standardised: how many of mean and std the inputs have."""
     if not isinstance(batch, int | np.integer) or isinstance(batch, bool) or batch < 1:
         raise ConfigError(f"memory_estimate: batch is {batch!r}; wants a whole number of 1 or more")
-    spaces = [layer_workspace(batch, *s[:2], degree=s.degree, grid_size=s.grid_size, base=s.base, kind=kind) for s in layers]
+    spaces = [layer_workspace(batch, *s[:2], degree=s.degree, grid_size=s.grid_size, base=s.base, kind=kind, knots=s.knots) for s in layers]
     parameters = [n for s in layers for n in s.parameters]
     held = _bytes(parameters)
-    unchanged = _bytes([layers[0].inputs] * standardised + [2] * len(layers))  # mean, std, and the ends of each grid
+    knots = [s.inputs * (s.grid_size + 2 * s.degree + 1) for s in layers if s.knots]
+    unchanged = _bytes([layers[0].inputs] * standardised + [2] * len(layers) + knots)  # mean, std, and the ends of each grid
     return MemoryEstimate(
         held + unchanged, _optimizer(parameters, kind, held), _inference(layers, spaces, batch, standardised),
         _training(layers, spaces, batch, standardised) + _bytes(parameters),

@@ -1,6 +1,7 @@
 """Networks in files: safetensors with the configuration, the grids and a format version in the metadata.
 
-Version 2 (this one) notes the grid of every layer. Version 1 did not: all its layers have the configuration's.
+Version 3 (this one): a layer may have knots of its own, as the tensor layers.K.knots. Version 2 notes the grid of every
+layer, all of them uniform. Version 1 did not: all its layers have the configuration's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from safetensors import SafetensorError, safe_open
 from ...device import Device
 from ...errors import ConfigError, FormatError
 from ...files import write_atomic
-from ...nn.state import checked_state
 from .config import KanConfig
 from .grid import Grid
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .network import KanNetwork
 
 FORMAT = "gpucore-kan"
-VERSION = 2
+VERSION = 3
 
 
 def save(network: KanNetwork, path: str | os.PathLike[str]) -> None:
@@ -59,12 +59,11 @@ def restore(network: KanNetwork, path: str | os.PathLike[str]) -> None:
     sizes, wanted = [g.size for g in grids], [layer.grid.size for layer in network.layers]
     if sizes != wanted:
         raise FormatError(f"kan: {path} has grids of {sizes} cells and the network {wanted}; refine it first, or use KanNetwork.load")
-    checked_state(f"kan: {path}", network.state_tensors(), tensors)
-    network.load_state_dict(tensors)
+    network.take_state(f"kan: {path}", tensors)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[KanConfig, list[Grid], dict[str, np.ndarray]]:
-    """(configuration, grid of each layer, values by name) of a file of any known version, checked against each other."""
+    """(configuration, grid of each layer but for its knots, values by name) of a file of any known version, checked against each other."""
     if not Path(path).is_file():
         raise FormatError(f"kan: there is no file {path}")
     try:
@@ -82,11 +81,9 @@ def read(path: str | os.PathLike[str]) -> tuple[KanConfig, list[Grid], dict[str,
     if len(grids) != len(config.widths) - 1:
         raise FormatError(f"kan: {path} has {len(grids)} grids for {len(config.widths) - 1} layers")
     for k, grid in enumerate(grids):
-        name = f"layers.{k}.grid_range"
-        try:
-            Grid(grid.degree, grid.size, *map(float, tensors.setdefault(name, np.array(grid.range, np.float32))))
-        except (TypeError, ValueError, ConfigError) as error:
-            raise FormatError(f"kan: {path} has no grid in {name} ({error})") from None
+        if version < 3 and f"layers.{k}.knots" in tensors:
+            raise FormatError(f"kan: {path} has version {version} and layers.{k}.knots, which began with version 3")
+        tensors.setdefault(f"layers.{k}.grid_range", np.array(grid.range, np.float32))
     return config, grids, tensors
 
 
@@ -105,23 +102,24 @@ def _grids_of_config(config: KanConfig, metadata: Mapping[str, str]) -> list[Gri
 
 
 def _grids_of_layers(config: KanConfig, metadata: Mapping[str, str]) -> list[Grid]:
-    """Version 2."""
+    """Version 2 and later."""
     try:
         return [Grid(config.degree, size, low, high) for size, low, high in json.loads(metadata["grids"])]
     except ConfigError as error:
         raise ValueError(str(error)) from None
 
 
-READERS: dict[int, Callable[[KanConfig, Mapping[str, str]], list[Grid]]] = {1: _grids_of_config, 2: _grids_of_layers}
-"""How each version says where its knots are."""
+READERS: dict[int, Callable[[KanConfig, Mapping[str, str]], list[Grid]]] = {
+    1: _grids_of_config, 2: _grids_of_layers, 3: _grids_of_layers,
+}  # fmt: skip
+"""How each version says where its knots are, but for those that are tensors."""
 
 
 def _take(network: KanNetwork, grids: list[Grid], tensors: dict[str, np.ndarray], path: str | os.PathLike[str]) -> None:
     """Values into a new network, its layers brought to these grids first."""
     for layer, grid in zip(network.layers, grids, strict=True):
         layer.set_grid(grid, np.zeros((layer.outputs, layer.inputs, grid.basis)))
-    checked_state(f"kan: {path}", network.state_tensors(), tensors)
-    network.load_state_dict(tensors)
+    network.take_state(f"kan: {path}", tensors)
 
 
 def _said(value: Any) -> str:
