@@ -66,13 +66,13 @@ def _on_a_table(batch: int, inputs: int, outputs: int, rows: int, *, cubic: bool
 
 
 def _on_knots(batch: int, inputs: int, outputs: int, basis: int) -> Workspace:
-    """All functions of all inputs, kept when they fit one block; else block by block, one being made while the last is still held, and each part of a result twice."""
+    """All functions of all inputs, kept when they fit one block; else by blocks, two of them held at a time, and results twice."""
     block = spline_knots.samples_per_block(inputs * basis)
     if batch <= block:
         written = batch * inputs * basis
         return Workspace(kept=[written], to_inputs=[written])
-    written, weights = [block * inputs * basis] * 2, inputs * basis * outputs
-    return Workspace(forward=[*written, batch * outputs], backward=[*written, weights, weights], to_inputs=[*written, batch * inputs])
+    two, weights = [block * inputs * basis] * 2, inputs * basis * outputs
+    return Workspace(forward=[*two, batch * outputs], backward=[*two, weights, weights], to_inputs=[*two, batch * inputs])
 
 
 def _of_the_spline(batch: int, inputs: int, outputs: int, degree: int, grid_size: int, kind: str) -> Workspace:
