@@ -87,6 +87,27 @@ def test_the_estimate_of_layers_with_knots_of_their_own(gpu, monkeypatch, blocks
     assert 0.67 * estimate.training <= gpu.memory.peak - others <= 1.1 * estimate.training
 
 
+@pytest.mark.parametrize("functions", [0, 40])
+@pytest.mark.parametrize("base", [None, "silu"])
+def test_the_estimate_of_layers_with_edges_that_are_no_splines(gpu, functions, base):
+    config, n = kan.KanConfig(21, (64,), 24, base=base), 192
+    others = gpu.memory.in_use
+    network = kan.KanNetwork(config, device=gpu)
+    for layer in network.layers:
+        mask = np.ones((layer.outputs, layer.inputs), bool)
+        mask[:7, :7] = False
+        layer.set_edges(mask, {(k % 7, k // 7): ("sin", (1.0, 0.0, 1.0, 0.0)) for k in range(functions)})
+    x, y = batch_of(gpu, config, n)
+    estimate = network.memory_estimate(n)
+    assert gpu.memory.in_use - others - bucket_size(x.nbytes) - bucket_size(y.nbytes) == estimate.parameters
+    gpu.pool.reset_peak()
+    network.forward_async(x).result()
+    assert 0.6 * estimate.inference <= gpu.memory.peak - others - bucket_size(y.nbytes) <= 1.1 * estimate.inference
+    gpu.pool.reset_peak()
+    network.train_step(x, y).item()
+    assert 0.67 * estimate.training <= gpu.memory.peak - others <= 1.1 * estimate.training
+
+
 def test_estimates_before_anything_is_made():
     config = kan.KanConfig(784, (64,), 10, base="silu")
     one, more = config.memory_estimate(64), config.memory_estimate(1024)

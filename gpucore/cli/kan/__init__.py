@@ -13,12 +13,13 @@ from typing import Any
 from ..common import add_common, open_device
 from ..output import Output
 
-TASKS = ("mnist",)
+TASKS = ("mnist", "symbolic")
 """The modules beside this one that are tasks, in the order of `gpucore run kan --help`."""
 
 EXAMPLES = """\
 examples:
   gpucore run kan mnist              a network [784, 64, 10] learns handwritten digits
+  gpucore run kan symbolic           finds the formula sqrt(x_1² + x_2²) in samples of it
 """
 
 

@@ -93,6 +93,9 @@ class BakedKan:
         """
         if dtype not in DTYPES or per not in SCALES:
             raise ConfigError(f"BakedKan: dtype is {dtype!r} and per {per!r}; wants one of {', '.join(DTYPES)} and of {', '.join(SCALES)}")
+        functions = [k for k, layer in enumerate(network.layers) if layer.symbolic is not None]
+        if functions:
+            raise ConfigError(f"BakedKan: layer {functions[0]} has symbolic edges; wants splines alone, or use the network itself")
         layers = [_bake(k, layer, dtype, per) for k, layer in enumerate(network.layers)]
         bound = error_bound(network, layers)
         baked = cls(network.config, dtype, layers, BakedError(0.0, 0.0, bound), device=network.device)
@@ -205,7 +208,9 @@ def _layers(config: KanConfig, dtype: str, grids: list[AnyGrid], tensors: dict[s
 
 def _bake(k: int, layer: Any, dtype: str, per: str) -> BakedLayer:
     """A layer of a network with its coefficients rounded."""
-    exact = layer.coefficients.numpy().astype(np.float32)
+    exact, bias, base = (None if part is None else part.numpy().astype(np.float32) for part in layer.splines())
+    assert exact is not None
+    assert bias is not None
     if not np.isfinite(exact).all() or (dtype == "float16" and np.abs(exact).max() > 65504):
         raise ConfigError(f"BakedKan: layer {k} has coefficients that are not finite or too large for {dtype}")
     scale = np.ones(layer.outputs, np.float32)
@@ -215,8 +220,7 @@ def _bake(k: int, layer: Any, dtype: str, per: str) -> BakedLayer:
         most = np.abs(exact).max(axis=(1, 2) if per == "output" else None)
         scale = np.broadcast_to(np.maximum(most, np.float32(1e-30)) / np.float32(127), scale.shape).astype(np.float32)
         stored = np.clip(np.rint(exact / scale[:, None, None]), -127, 127).astype(np.int8)
-    base = None if layer.base is None else layer.base.numpy().astype(np.float32)
-    return BakedLayer(layer.grid, stored, scale, layer.bias.numpy().astype(np.float32), base)
+    return BakedLayer(layer.grid, stored, scale, bias, base)
 
 
 def error_bound(network: KanNetwork, layers: list[BakedLayer]) -> tuple[float, ...]:
@@ -228,7 +232,7 @@ def error_bound(network: KanNetwork, layers: list[BakedLayer]) -> tuple[float, .
     """
     error = np.zeros(network.config.input_dim)
     for layer, baked in zip(network.layers, layers, strict=True):
-        exact, c = layer.coefficients.numpy().astype(np.float64), baked.coefficients().astype(np.float64)
+        exact, c = layer.splines()[0].numpy().astype(np.float64), baked.coefficients().astype(np.float64)
         slope, jumps = baked.grid.steepness(c)
         if baked.base is not None:
             slope = slope + SILU_SLOPE * np.abs(baked.base)

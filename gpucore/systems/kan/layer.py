@@ -16,6 +16,7 @@ from ...nn.init import Rng, sizes
 from .adaptive import AnyGrid
 from .config import LEAST_STD, KanConfig
 from .grid import Grid
+from .symbolic_edges import Functions, SymbolicEdge, SymbolicEdges
 
 
 class KanLayer(Module):
@@ -25,6 +26,9 @@ class KanLayer(Module):
     one, uniform in ±√(6/(in + out)) (Glorot and Bengio). `grid` says where the knots are; the buffer `grid_range`
     holds its ends with the weights, so that they are saved and restored together, and the buffer `knots` [in, G + 2p + 1]
     all knots of an AdaptiveGrid (None on a uniform one). rng: a seed or a NumPy generator.
+
+    mask, a buffer [out, in] of bool, is None or says which edges have their spline and base; the others are exactly 0,
+    whatever their coefficients hold, unless they are among `symbolic`, the edges that are functions. See `set_edges`.
     """
 
     def __init__(
@@ -41,23 +45,77 @@ class KanLayer(Module):
         self.base = Parameter(device.tensor(draw("KanLayer", "xavier", (outputs, inputs), rng), dtype), "base") if base else None
         self.grid_range = device.tensor(np.array(grid.range, np.float32), name="grid_range")
         self.knots: Any = None
+        self.mask: Any = None
+        self.symbolic: SymbolicEdges | None = None
         self.place(grid)
 
     def options(self) -> str:
         """Widths and grid."""
         g = self.grid
         more = ("" if self.knots is None else ", knots per input") + ("" if self.base is None else ", base=True")
+        more += "" if self.mask is None else f", {int(self.live().sum())} of {self.inputs * self.outputs} edges"
         return f"{self.inputs}, {self.outputs}, degree={g.degree}, grid_size={g.size}, grid_range=({g.low:g}, {g.high:g}){more}"
 
     def forward(self, x: Any) -> Any:
         """[n, in] to [n, out]."""
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise ShapeError(f"KanLayer: x has shape {x.shape}; wants [n, {self.inputs}]")
-        return edge_sums(x, *self.splines(), self.grid, self.knots)
+        y = edge_sums(x, *self.splines(), self.grid, self.knots)
+        return y if self.symbolic is None else y + self.symbolic(x)
 
     def splines(self) -> tuple[Any, Any, Any]:
-        """(coefficients, bias, base) as they count."""
-        return self.coefficients, self.bias, self.base
+        """(coefficients, bias, base) as they count: 0 at edges that are masked. Without a mask the parameters themselves."""
+        if self.mask is None:
+            return self.coefficients, self.bias, self.base
+        kept = ops.where(ops.reshape(self.mask, (*self.mask.shape, 1)), self.coefficients, 0.0)
+        return kept, self.bias, None if self.base is None else ops.where(self.mask, self.base, 0.0)
+
+    # ---- edges that are no splines
+
+    def host_mask(self) -> np.ndarray:
+        """[out, in]: which edges are splines."""
+        return np.ones((self.outputs, self.inputs), bool) if self.mask is None else self.mask.numpy()
+
+    def live(self) -> np.ndarray:
+        """[out, in]: which edges are there at all, as splines or as functions."""
+        found = self.host_mask().copy()
+        for edge in self.symbolic.edges if self.symbolic else ():
+            found[edge.j, edge.i] = True
+        return found
+
+    def set_edges(self, mask: np.ndarray, functions: Functions) -> None:
+        """Makes edges splines where mask [out, in] says so, functions where {(i, j): (name, (a, b, c, d))} does, and 0 elsewhere.
+
+        An optimizer over the parameters before must be made anew when other edges are functions than before; recordings always.
+        """
+        device, dtype = self.bias.device, self.bias.dtype
+        self.mask = None if mask.all() else device.tensor(np.ascontiguousarray(mask, bool), name="mask")
+        edges = [SymbolicEdge(i, j, name) for (i, j), (name, _) in functions.items()]
+        if self.symbolic is not None and set(edges) == set(self.symbolic.edges):
+            self.symbolic.assign(functions)
+        else:
+            self.symbolic = None
+        if edges and self.symbolic is None:
+            affine = np.array([values for _, values in functions.values()], np.float64).T
+            self.symbolic = SymbolicEdges(edges, affine, self.outputs, device, dtype)
+            self.symbolic.affine.frozen = self.coefficients.frozen
+
+    def remove_edges(self, gone: np.ndarray) -> None:
+        """Makes the edges where gone [out, in] says so exactly 0, for good: their coefficients and bases become 0 too."""
+        functions = {(i, j): f for (i, j), f in self.functions().items() if not gone[j, i]}
+        mask = self.host_mask() & ~gone
+        for values in (self.coefficients, self.base):
+            if values is not None:
+                held = values.numpy()
+                held[gone] = 0
+                values.assign(held)
+        self.set_edges(mask, functions)
+
+    def functions(self) -> Functions:
+        """The edges that are functions, as `set_edges` takes them; waits for the device."""
+        return {} if self.symbolic is None else self.symbolic.functions()
+
+    # ---- knots
 
     def set_grid(self, grid: AnyGrid, coefficients: np.ndarray) -> None:
         """Puts other knots, and the coefficients [out, in, G + p] that go with them, in the place of the present ones.

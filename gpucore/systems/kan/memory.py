@@ -20,8 +20,12 @@ SMALL = 16 << 10
 """Bytes of what does not grow with the network: counters, rates, the loss."""
 
 
+FUNCTION_STEPS = 8
+"""Numbers per sample that an edge which is a function makes on the way."""
+
+
 class Sizes(NamedTuple):
-    """One layer: its widths, degree, cells, and whether it has a base, and knots of its own per input."""
+    """One layer: its widths, degree, cells, whether it has a base, knots per input and a mask, and how many edges are functions."""
 
     inputs: int
     outputs: int
@@ -29,12 +33,39 @@ class Sizes(NamedTuple):
     grid_size: int
     base: bool
     knots: bool = False
+    masked: bool = False
+    functions: int = 0
+
+    @property
+    def weights(self) -> list[int]:
+        """Elements of coefficients and base."""
+        edges = self.inputs * self.outputs
+        return [edges * (self.degree + self.grid_size), *([edges] if self.base else [])]
 
     @property
     def parameters(self) -> list[int]:
-        """Elements of coefficients, bias and base."""
-        edges = self.inputs * self.outputs
-        return [edges * (self.degree + self.grid_size), self.outputs, *([edges] if self.base else [])]
+        """Elements of everything that is trained."""
+        return [*self.weights, self.outputs, *([4 * self.functions] if self.functions else [])]
+
+    @property
+    def buffers(self) -> list[int]:
+        """Elements of what is not: the grid's ends, knots, the mask, what says which edges are functions."""
+        found = [2, *([self.inputs * (self.grid_size + 2 * self.degree + 1)] if self.knots else [])]
+        found += [self.inputs * self.outputs] if self.masked else []
+        return found + ([3 * self.functions, self.functions, self.functions * self.outputs] if self.functions else [])
+
+    def workspace(self, batch: int, kind: str) -> Workspace:
+        """What it writes beside its result."""
+        grid: dict[str, int] = dict(degree=self.degree, grid_size=self.grid_size)
+        found = layer_workspace(batch, self.inputs, self.outputs, base=self.base, knots=self.knots, kind=kind, **grid)
+        if self.masked:  # the weights with zeros at masked edges, and the gradients to these
+            found.kept += self.weights
+            found.backward += self.weights
+        if self.functions:
+            each = batch * self.functions
+            found.kept += [each] * FUNCTION_STEPS + [batch * self.outputs]
+            found.backward += [each] * 3
+        return found
 
 
 class MemoryEstimate(NamedTuple):
@@ -66,11 +97,10 @@ def estimate_memory(layers: Sequence[Sizes], batch: int, *, kind: str, standardi
     """Of these layers on a kind of device; standardised: how many of mean and std the inputs have."""
     if not isinstance(batch, int | np.integer) or isinstance(batch, bool) or batch < 1:
         raise ConfigError(f"memory_estimate: batch is {batch!r}; wants a whole number of 1 or more")
-    spaces = [layer_workspace(batch, *s[:2], degree=s.degree, grid_size=s.grid_size, base=s.base, kind=kind, knots=s.knots) for s in layers]
+    spaces = [s.workspace(batch, kind) for s in layers]
     parameters = [n for s in layers for n in s.parameters]
     held = _bytes(parameters)
-    knots = [s.inputs * (s.grid_size + 2 * s.degree + 1) for s in layers if s.knots]
-    unchanged = _bytes([layers[0].inputs] * standardised + [2] * len(layers) + knots)  # mean, std, and the ends of each grid
+    unchanged = _bytes([layers[0].inputs] * standardised + [n for s in layers for n in s.buffers])
     return MemoryEstimate(
         held + unchanged, _optimizer(parameters, kind, held), _inference(layers, spaces, batch, standardised),
         _training(layers, spaces, batch, standardised) + _bytes(parameters),

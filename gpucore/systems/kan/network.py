@@ -16,7 +16,7 @@ from ...autograd import no_grad
 from ...device import Device
 from ...device import device as open_device
 from ...device.transfer import Readback
-from ...errors import ConfigError, OutOfVramError
+from ...errors import ConfigError, FormatError, OutOfVramError
 from ...kernels.spline import MAX_GRID, MIN_GRID
 from ...memory import format_bytes
 from ...nn import Module
@@ -26,6 +26,7 @@ from .config import KanConfig
 from .derivatives import pure_derivatives
 from .grid import Grid, fitted_range
 from .inputs import check_finite, check_width, host_numbers, to_device
+from .interpretation import Interpretation
 from .layer import KanLayer, standardization, standardized
 from .memory import MemoryEstimate, Sizes, estimate_memory, room_for
 
@@ -54,7 +55,7 @@ class OutOfRange(NamedTuple):
         return (self.below + self.above) / self.total
 
 
-class KanNetwork(Module):
+class KanNetwork(Interpretation, Module):
     """A Kolmogorov-Arnold network as `config` says, its first weights set by the config's seed alone.
 
     Each layer draws from a stream of its own, (seed, layer). Inputs are tensors of the network's device and dtype or
@@ -192,11 +193,14 @@ class KanNetwork(Module):
 
     @property
     def changes(self) -> int:
-        """How often grids were moved: what was recorded before such a change is out of date."""
+        """How often grids were moved, or edges pruned or fixed: what was recorded before such a change is out of date."""
         return self._changes
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See Module; the grids come with the values, uniform ones and those with knots of their own."""
+        """See Module; the grids come with the values, uniform ones and those with knots of their own.
+
+        The same edges must be functions, of the same names.
+        """
         self.take_state(f"{type(self).__name__}.load_state_dict", state)
 
     def take_state(self, who: str, state: Mapping[str, Any]) -> None:
@@ -221,6 +225,10 @@ class KanNetwork(Module):
             grid_in_state(f"{who}: layer {k}", layer.grid, layer.inputs, values[f"layers.{k}.grid_range"], state.get(knots[k]))
             for k, layer in enumerate(self.layers)
         ]
+        for k, layer in enumerate(self.layers):
+            kinds = values.get(f"layers.{k}.symbolic.kinds")
+            if layer.symbolic is not None and kinds is not None and not np.array_equal(kinds, layer.symbolic.kinds.numpy()):
+                raise FormatError(f"{who}: layer {k} has other symbolic edges; wants {layer.symbolic.options()}")
         return values, grids
 
     # ---- training, and files
@@ -275,7 +283,13 @@ class KanNetwork(Module):
         return estimate_memory(self._sizes(), batch, kind=self.device.kind, standardised=self.config.standardised)
 
     def _sizes(self) -> list[Sizes]:
-        return [Sizes(n.inputs, n.outputs, n.grid.degree, n.grid.size, n.base is not None, n.knots is not None) for n in self.layers]
+        return [
+            Sizes(
+                n.inputs, n.outputs, n.grid.degree, n.grid.size, base=n.base is not None, knots=n.knots is not None,
+                masked=n.mask is not None, functions=len(n.symbolic.edges) if n.symbolic else 0,
+            )
+            for n in self.layers
+        ]  # fmt: skip
 
     def largest_batch(self, room: int, *, training: bool = False, more: Working = None) -> int:
         """Samples of a batch from the host that fits in so many bytes while one sample more does not; 0 when not even one does."""
