@@ -63,6 +63,8 @@ def run(
     tuned = len(ctx.device.tuned)
     facts["tuning"] = f"{tuned} measured choices of this adapter" if tuned else "none: the defaults run (gpucore tune measures)"
     facts["load"] = load()
+    if ctx.where == "cpu":
+        facts["PyTorch's threads"] = str(ctx.torch.get_num_threads())
     if ctx.torch is None:
         facts["PyTorch"] = "not installed: its columns are empty"
     return Report(info.name, slug(info), facts, ctx.copy_gb, ctx.fma_gflop, results, time.perf_counter() - start, kind)

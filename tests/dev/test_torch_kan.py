@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.comparison import kan_networks
-from bench.comparison.context import open_context
+from bench.comparison.context import choose_threads, open_context
 from bench.comparison.kan_peers import EFFICIENT, PEERS, PYKAN, Spec, numpy_forward, numpy_losses
 from bench.comparison.rows import run_row
 from bench.comparison.run import chosen
@@ -23,6 +23,21 @@ def ctx(gpu):
     context.where = "cpu"
     context.clock.budget = 0.001
     return context
+
+
+def test_pytorch_gets_the_threads_with_which_it_is_faster(monkeypatch):
+    before = torch.get_num_threads()
+    ticks = iter(range(10**6))
+    slow = {1: 1.0, 2: 5.0}
+    monkeypatch.setattr("time.perf_counter", lambda: next(ticks) * slow[torch.get_num_threads()])
+    try:
+        torch.set_num_threads(2)
+        assert choose_threads(torch) == torch.get_num_threads() == 1
+        slow[1] = 9.0
+        torch.set_num_threads(2)
+        assert choose_threads(torch) == torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
