@@ -13,12 +13,13 @@ from typing import Any
 from ..common import add_common, open_device
 from ..output import Output
 
-TASKS = ("mnist",)
+TASKS = ("mnist", "game2048")
 """The modules beside this one that are tasks, in the order of `gpucore run kan --help`."""
 
 EXAMPLES = """\
 examples:
   gpucore run kan mnist              a network [784, 64, 10] learns handwritten digits
+  gpucore run kan 2048               one learns the game 2048 by deep Q-learning
 """
 
 
