@@ -237,12 +237,22 @@ def test_epsilon_falls_along_a_line():
 
 @pytest.mark.parametrize(
     "wrong",
-    [dict(head="both"), dict(steps=0), dict(gamma=1.5), dict(lr=-1.0), dict(epsilon_end=2.0), dict(warmup=200_000), dict(unit=np.nan)],
+    [
+        dict(head="both"), dict(reward="tiles"), dict(steps=0), dict(gamma=1.5), dict(lr=-1.0), dict(epsilon_end=2.0),
+        dict(warmup=200_000), dict(unit=np.nan),
+    ],
     ids=str,
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(ConfigError, match=rf"2048: {next(iter(wrong))} is .*; wants"):
         Settings(**wrong)
+
+
+def test_rewards_are_points_or_their_root_in_units():
+    points = np.array([0, 4, 1024], np.int32)
+    assert Settings().rewards(points).tolist() == pytest.approx([0, 0.2, 3.2])
+    assert Settings(reward="points", unit=8.0).rewards(points).tolist() == [0, 0.5, 128]
+    assert Settings(reward="points").rewards(points).tolist() == [0, 0.0625, 16]
 
 
 def test_settings_become_plain_data_and_back():

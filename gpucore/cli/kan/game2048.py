@@ -10,7 +10,7 @@ import numpy as np
 
 from ...device import Device
 from ...errors import ConfigError
-from ...systems.kan.game2048 import HEADS, DqnAgent, Result, Scores, Settings, Training, agent_player, sample_game
+from ...systems.kan.game2048 import HEADS, REWARDS, DqnAgent, Result, Scores, Settings, Training, agent_player, sample_game
 from ...systems.kan.game2048.results import can_draw, write_results
 from ..output import Output, Progress
 
@@ -41,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
     learning.add_argument("--episodes", type=int, default=0, metavar="N", help="end after so many games, if that is earlier")
     _option(learning, "--batch", "moves per training step")
     _option(learning, "--lr", "Adam's learning rate; it falls to a tenth")
+    _option(learning, "--reward", "the points of a move, or their square root", choices=REWARDS)
     _option(learning, "--gamma", "discount of the next move's value")
     learning.add_argument("--double", action="store_true", help="double DQN: the learning network chooses the target's move")
     _option(learning, "--sync", "steps between copies into the target network")
@@ -76,8 +77,8 @@ def run(args: argparse.Namespace, out: Output, device: Device) -> int:
     if args.play:
         return _play(args, out, device)
     names = (
-        "head", "hidden", "degree", "steps", "episodes", "batch", "lr", "gamma", "double", "sync", "evaluations", "envs", "updates",
-        "capacity", "epsilon_start", "epsilon_end", "epsilon_share", "seed",
+        "head", "hidden", "degree", "reward", "steps", "episodes", "batch", "lr", "gamma", "double", "sync", "evaluations", "envs",
+        "updates", "capacity", "epsilon_start", "epsilon_end", "epsilon_share", "seed",
     )  # fmt: skip
     settings = Settings(**{name: getattr(args, name) for name in names})
     if args.games < 1:

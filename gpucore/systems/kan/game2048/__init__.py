@@ -9,10 +9,10 @@ from .agent import DqnAgent
 from .environment import Game2048
 from .players import Scores, agent_player, evaluate, greedy_player, random_player, sample_game
 from .replay import Replay, Transitions
-from .settings import HEADS, Epsilon, Settings
+from .settings import HEADS, REWARDS, Epsilon, Settings
 from .training import Result, Training
 
 __all__ = [
-    "HEADS", "DqnAgent", "Epsilon", "Game2048", "Replay", "Result", "Scores", "Settings", "Training", "Transitions", "agent_player",
-    "evaluate", "greedy_player", "random_player", "sample_game",
+    "HEADS", "REWARDS", "DqnAgent", "Epsilon", "Game2048", "Replay", "Result", "Scores", "Settings", "Training", "Transitions",
+    "agent_player", "evaluate", "greedy_player", "random_player", "sample_game",
 ]  # fmt: skip

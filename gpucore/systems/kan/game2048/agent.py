@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 
 class DqnAgent(Module):
-    """Q(s, a), the discounted points from a move on in units of `settings.unit`, and the play that follows from it.
+    """Q(s, a), the discounted rewards (see `Settings.rewards`) from a move on, and the play that follows from it.
 
     head "moves":       the network sees the board and has an output Q(s, a) per move.
     head "afterstates": it sees the board that a move leaves, before the new tile, and has one output V of it;
@@ -86,10 +86,7 @@ class DqnAgent(Module):
     def _seen(self, boards: np.ndarray, slides: b.Slides) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(inputs [n or 4n, 40], rewards [n, 4], legality [n, 4]) of boards."""
         seen = slides.boards.reshape(-1) if self.afterstates else boards
-        return encode(seen), self._rewards(slides.points), slides.legal.astype(np.float32)
-
-    def _rewards(self, points: np.ndarray) -> np.ndarray:
-        return (points / self.settings.unit).astype(np.float32)
+        return encode(seen), self.settings.rewards(slides.points), slides.legal.astype(np.float32)
 
     def _choose(self, x: Any, rewards: Any, legal: Any) -> Any:
         with no_grad():
@@ -107,7 +104,7 @@ class DqnAgent(Module):
         n = len(moves.moves)
         which = np.zeros(n, np.int64) if symmetries is None else symmetries
         boards, following = b.symmetric(moves.boards, which), b.symmetric(moves.next_boards, which)
-        made, rewards = b.MOVE_OF[which, moves.moves], self._rewards(moves.points)
+        made, rewards = b.MOVE_OF[which, moves.moves], self.settings.rewards(moves.points)
         next_x, next_rewards, next_legal = self._seen(following, b.slides(following))
         if self.afterstates:  # the reward of the move itself is known, so V is taught what comes after it alone
             x, taken = encode(b.slides(boards).boards[np.arange(n), made]), np.ones((n, 1), np.float32)

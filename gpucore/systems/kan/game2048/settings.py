@@ -7,12 +7,16 @@ from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from ....errors import ConfigError
 from .. import KanConfig
 from .encoding import CELLS, INPUTS, REACH
 
 HEADS = {"afterstates": 1, "moves": 4}
 """Outputs of the network by head, see `DqnAgent`."""
+REWARDS = ("root", "points")
+"""What a move is rewarded with: the square root of its points, or the points themselves."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Settings:
     """A training; the seed decides everything that is random in it.
 
     head, hidden, degree: of the network, see `DqnAgent` and `network_config`.
-    gamma:    what the next move's value counts. unit: points that count as 1 in values and rewards.
+    reward:   root or points; a merge into 1024 is rare and worth 256 of 4, and by its root the values differ less and learn faster.
+    gamma:    what the next move's value counts. unit: the root, or the points, that count as 1; None: 10 and 64.
     lr:       Adam's learning rate; falls to a tenth along a line. double: the target's move chosen by the network that learns.
     envs:     games side by side. batch: moves per training step. updates: training steps after each move of all games.
     capacity: moves in the replay memory; warmup: how many there must be before learning begins.
@@ -46,13 +51,14 @@ class Settings:
 
     head: str = "afterstates"
     hidden: tuple[int, ...] = (32,)
-    degree: int = 2
+    degree: int = 3
+    reward: str = "root"
     gamma: float = 0.99
-    unit: float = 64.0
+    unit: float | None = None
     lr: float = 3e-3
     double: bool = False
     envs: int = 64
-    batch: int = 64
+    batch: int = 128
     updates: int = 1
     capacity: int = 100_000
     warmup: int = 2_000
@@ -68,14 +74,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        if self.head not in HEADS:
-            raise ConfigError(f"2048: head is {self.head!r}; wants one of {', '.join(HEADS)}")
+        for name, known in (("head", HEADS), ("reward", REWARDS)):
+            self._expect(name, f"one of {', '.join(known)}", getattr(self, name) in known)
         for name in ("envs", "batch", "updates", "capacity", "steps", "sync", "evaluations", "games"):
             self._expect(name, "1 or more", getattr(self, name) >= 1)
         for name in ("warmup", "episodes", "seed"):
             self._expect(name, "0 or more", getattr(self, name) >= 0)
-        for name in ("unit", "lr"):
-            self._expect(name, "a positive number", isfinite(getattr(self, name)) and getattr(self, name) > 0)
+        self._expect("lr", "a positive number", isfinite(self.lr) and self.lr > 0)
+        self._expect("unit", "a positive number", self.unit is None or (isfinite(self.unit) and self.unit > 0))
         for name in ("gamma", "epsilon_start", "epsilon_end", "epsilon_share"):
             self._expect(name, "a number from 0 to 1", 0 <= getattr(self, name) <= 1)
         self._expect("warmup", f"at most the capacity of {self.capacity}", self.warmup <= self.capacity)
@@ -88,6 +94,12 @@ class Settings:
     def epsilon(self) -> Epsilon:
         """The schedule of random moves over the training steps."""
         return Epsilon(self.epsilon_start, self.epsilon_end, round(self.epsilon_share * self.steps))
+
+    def rewards(self, points: np.ndarray) -> np.ndarray:
+        """What moves are worth at once, float32, for their points."""
+        root = self.reward == "root"
+        values: np.ndarray = np.sqrt(points, dtype=np.float32) if root else points.astype(np.float32)
+        return values / np.float32(self.unit or (10 if root else 64))
 
     def rate(self, step: int) -> float:
         """The learning rate at a step, from 0."""
