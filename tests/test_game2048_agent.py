@@ -193,6 +193,16 @@ def test_the_target_network_follows_at_sync_alone(device):
         assert np.array_equal(values, agent.target.state_dict()[name])
 
 
+def test_training_syncs_in_its_rhythm_and_lowers_the_rate(cpu, monkeypatch):
+    training, at = Training(Settings(**(SMALL | dict(updates=3))), device=cpu), []
+    sync = DqnAgent.sync
+    monkeypatch.setattr(DqnAgent, "sync", lambda agent: (at.append(training.step), sync(agent)))
+    training.run()
+    assert at == [5, 10]
+    assert training.agent.optimizer.lr == pytest.approx(3e-4)
+    assert training.moves == 24 + 4 * 8 - 8  # three rounds fill the memory, four of three steps each follow
+
+
 def trained(device, **changes):
     training = Training(Settings(**(SMALL | changes)), device=device)
     training.run()

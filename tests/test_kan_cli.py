@@ -45,6 +45,31 @@ def test_mnist_refuses_two_sources(command):
     assert "--data and --digits exclude each other" in err
 
 
+def test_symbolic_finds_the_formula(command, tmp_path, gpu):
+    options = ("--samples", 300, "--iterations", 60, "--json", "--out", tmp_path / "new")
+    code, out, err = command("symbolic", *options)
+    found = json.loads(out)
+    assert code == 0, err
+    assert found["formula"] == ["sqrt(x_1**2 + x_2**2)"]
+    assert [edge["name"] for edge in found["edges"]] == ["x^2", "x^2", "sqrt"]
+    assert all(edge["r2"] > 0.999 for edge in found["edges"])
+    assert "y_1 = sqrt(x_1**2 + x_2**2)" in err
+    names = {f.name for f in (tmp_path / "new").iterdir()}
+    assert names == {"splines.png", "functions.png", "network.safetensors", "result.json"}
+    network = kan.KanNetwork.load(tmp_path / "new" / "network.safetensors", device=gpu)
+    assert network(np.float32([[0.6, 0.8]])).numpy() == pytest.approx(1, abs=1e-4)
+
+
+def test_symbolic_says_which_edges_are_left(command, tmp_path):
+    code, out, err = command("symbolic", "bell", "--samples", 50, "--iterations", 3, "--tries", 1, "--threshold", 1, "--out", tmp_path)
+    assert code == 1
+    assert "phi_1_1_1" in out
+    assert "3 edges look like no function" in err
+    code, _, err = command("symbolic", "--samples", 0)
+    assert code == 1
+    assert "samples is 0; wants a whole number of 1 or more" in err
+
+
 def test_classify_names_what_it_wants(gpu):
     from gpucore.data import ArrayDataset
     from gpucore.errors import ConfigError

@@ -18,6 +18,7 @@ from . import (
     scatter,
     shape,
     spline,
+    spline_knots,
     spline_table,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "scatter",
     "shape",
     "spline",
+    "spline_knots",
     "spline_table",
 ]

@@ -15,7 +15,7 @@ from ...errors import ConfigError
 from ...optim import Optimizer
 from ...train import EarlyStopping, History, Silent, Trainer, accuracy
 from .inputs import check_finite, check_width, host_numbers, host_targets
-from .losses import KanLoss
+from .losses import KanLoss, LossFunction
 from .optimizers import make_optimizer
 from .training import as_loss
 
@@ -28,7 +28,7 @@ RESIDENT_BYTES = 64 << 20
 
 
 def fit(
-    network: KanNetwork, x: Any, y: Any = None, *, epochs: int, batch_size: int = 64, loss: str | KanLoss = "mse",
+    network: KanNetwork, x: Any, y: Any = None, *, epochs: int, batch_size: int = 64, loss: str | LossFunction | KanLoss = "mse",
     optimizer: str | Optimizer = "adam", lr: float | None = None, schedule: Callable[[int], float] | None = None, mask: Any = None,
     max_grad_norm: float | None = None, weight_decay: float = 0.0, validation: Any = None, metrics: Mapping[str, Metric] | None = None,
     early_stopping: EarlyStopping | None = None, checkpoint_dir: str | os.PathLike[str] | None = None, resume: bool = False,
@@ -89,7 +89,8 @@ class Feeding:
         check_finite(who, "x", x)
         self._check_range(who, x)
         targets = self._targets(who, y, len(x), mask)
-        self.network.check_room(who, min(len(x), self.batch_size), training=shuffle)
+        n = min(len(x), self.batch_size)
+        self.network.check_room(who, n, training=shuffle, more=self.kan_loss.working_bytes(self.network, n) if shuffle else 0)
         data = ArrayDataset(x.astype(np.float32), targets)
         resident = max(data.x.nbytes, data.y.nbytes) <= RESIDENT_BYTES if self.resident is None else self.resident
         return Batches(data, self.batch_size, shuffle=shuffle, seed=self.seed, device=self.network.device, resident=resident)
@@ -120,7 +121,8 @@ class Feeding:
         config, grid = self.network.config, self.network.layers[0].grid
         z = x.astype(np.float64) - (0.0 if config.mean is None else np.asarray(config.mean))
         z = z if config.std is None else z / np.maximum(config.std, 1e-6)
-        if ((z < grid.low) | (z > grid.high)).all():
+        low, high = grid.ends
+        if ((z < low) | (z > high)).all():
             raise ConfigError(
                 f"{who}: no value of x lies inside the first grid ({grid.low:g}, {grid.high:g}), they run from {z.min():g} to {z.max():g}; "
                 "standardise with mean and std, or call update_grid(x)"
@@ -128,7 +130,8 @@ class Feeding:
 
     # ---- as the Trainer wants them
 
-    def _parts(self, y: Any) -> tuple[Any, Any]:
+    def parts(self, y: Any) -> tuple[Any, Any]:
+        """(target, mask or None) of a batch."""
         if not self.masked:
             return y, None
         if self.kan_loss.classes:
@@ -136,17 +139,25 @@ class Feeding:
         half = y.shape[1] // 2
         return y[:, :half], y[:, half:]
 
-    def loss(self) -> Metric:
-        """(output, target) to the loss; while the network trains, with the measures of its coefficients."""
-
-        def value(output: Any, y: Any) -> Any:
-            target, mask = self._parts(y)
-            if self.network.training:
-                return self.kan_loss(self.network, output, target, mask)
-            return self.kan_loss.data(output, target, mask)
-
-        return value
+    def loss(self) -> TrainingLoss:
+        """What the Trainer gets as its loss."""
+        return TrainingLoss(self)
 
     def metric(self, metric: Metric) -> Metric:
         """A metric that gets the targets alone."""
-        return lambda output, y: metric(output, self._parts(y)[0])
+        return lambda output, y: metric(output, self.parts(y)[0])
+
+
+class TrainingLoss:
+    """The loss of the data for validation, and for training the whole one, with the measures of a KanLoss."""
+
+    def __init__(self, feed: Feeding) -> None:
+        self.feed = feed
+
+    def __call__(self, output: Any, y: Any) -> Any:
+        """Of an output alone."""
+        return self.feed.kan_loss.data(output, *self.feed.parts(y))
+
+    def of_model(self, network: KanNetwork, x: Any, y: Any) -> Any:
+        """Of the network at x."""
+        return self.feed.kan_loss.of_network(network, x, *self.feed.parts(y))

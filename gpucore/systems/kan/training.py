@@ -17,7 +17,7 @@ from ...optim import Optimizer
 from ...pipeline import Pipeline
 from ...train import TrainingDivergedError
 from .inputs import device_batch, host_numbers
-from .losses import KanLoss
+from .losses import KanLoss, LossFunction
 from .optimizers import HostUpdate, check_own, make_optimizer
 
 if TYPE_CHECKING:
@@ -28,15 +28,15 @@ WHERE = (None, "cpu")
 """Where the update runs: with the network, or on the host."""
 
 
-def as_loss(loss: str | KanLoss) -> KanLoss:
-    """A KanLoss of a name, or the one given."""
+def as_loss(loss: str | LossFunction | KanLoss) -> KanLoss:
+    """A KanLoss of a name or a function, or the one given."""
     return loss if isinstance(loss, KanLoss) else KanLoss(loss)
 
 
 class KanStep:
     """The training step of a network: `step(x, y, mask)` changes the parameters and returns the loss, a tensor of shape ().
 
-    loss:      a name of LOSSES, or a KanLoss with its measures of the coefficients.
+    loss:      a name of LOSSES, a function (output, target, mask or None) to a scalar, or a KanLoss with its measures.
     optimizer: adam, adamw, sgd or momentum (see `make_optimizer`), or an Optimizer over the network's parameters,
                whose own clipping and decay then count.
     nan_guard: look at every gradient before the update, and raise TrainingDivergedError, naming step and tensor, with
@@ -49,8 +49,9 @@ class KanStep:
     """
 
     def __init__(
-        self, network: KanNetwork, *, loss: str | KanLoss = "mse", optimizer: str | Optimizer = "adam", lr: float | None = None,
-        max_grad_norm: float | None = None, weight_decay: float = 0.0, nan_guard: bool = False, optimizer_device: str | None = None,
+        self, network: KanNetwork, *, loss: str | LossFunction | KanLoss = "mse", optimizer: str | Optimizer = "adam",
+        lr: float | None = None, max_grad_norm: float | None = None, weight_decay: float = 0.0, nan_guard: bool = False,
+        optimizer_device: str | None = None,
     ) -> None:  # fmt: skip
         if optimizer_device not in WHERE:
             raise ConfigError(f"KanNetwork: optimizer_device is {optimizer_device!r}; wants None or 'cpu'")
@@ -81,7 +82,7 @@ class KanStep:
             """[loss, flags, gradients ...]; with the guard, flags [1 + gradients] are 0 where all is finite, else NaN."""
             model = held()
             with GradientTape() as tape:
-                value = loss(model, model(x), y, mask)  # type: ignore[misc]
+                value = loss.of_network(model, x, y, mask)
             grads = tape.gradient(value, [p for _, p in trained])
             flags = [ops.concat([ops.reshape(ops.sum(t - t), (1,)) for t in (value, *grads)])] if guard else []
             return [value, *flags, *grads]
@@ -152,15 +153,15 @@ def checked_batch(network: KanNetwork, loss: KanLoss, x: Any, y: Any, mask: Any 
     """
     x = x if isinstance(x, Array) else host_numbers("KanNetwork.train_step", "x", x)
     if x.ndim == 2 and x.shape[0] and x.shape[0] not in held:
-        network.check_room("KanNetwork.train_step", x.shape[0], training=True)
+        network.check_room("KanNetwork.train_step", x.shape[0], training=True, more=loss.working_bytes(network, x.shape[0]))
     widths = network.config.input_dim, network.config.output_dim
     options: dict[str, Any] = dict(classes=loss.classes, device=network.device, dtype=network.dtype)
     return device_batch("KanNetwork.train_step", x, y, mask, widths, **options)
 
 
 def run_step(
-    network: KanNetwork, x: Any, y: Any, *, loss: str | KanLoss = "mse", optimizer: str | Optimizer = "adam", lr: float | None = None,
-    mask: Any = None, max_grad_norm: float | None = None, weight_decay: float = 0.0, nan_guard: bool = False,
+    network: KanNetwork, x: Any, y: Any, *, loss: str | LossFunction | KanLoss = "mse", optimizer: str | Optimizer = "adam",
+    lr: float | None = None, mask: Any = None, max_grad_norm: float | None = None, weight_decay: float = 0.0, nan_guard: bool = False,
     optimizer_device: str | None = None,
 ) -> Any:  # fmt: skip
     """`KanNetwork.train_step`: keeps the network's KanStep while its settings stay.
@@ -171,9 +172,10 @@ def run_step(
     loss = as_loss(loss)
     held = network._steps
     # First of all: what is wrong must not cost the optimizer its state.
-    given = checked_batch(network, loss, x, y, mask, held.first.batches if held else ())
-    settings = (optimizer if isinstance(optimizer, str) else id(optimizer), max_grad_norm, weight_decay, optimizer_device)
     key = (loss, nan_guard)
+    known = None if held is None else held.steps.get(key) if loss.watches else held.first
+    given = checked_batch(network, loss, x, y, mask, known.batches if known else ())
+    settings = (optimizer if isinstance(optimizer, str) else id(optimizer), max_grad_norm, weight_decay, optimizer_device)
     if held is None or held.network() is not network or held.settings != settings or not held.first.fits():
         options: dict[str, Any] = dict(max_grad_norm=max_grad_norm, weight_decay=weight_decay, optimizer_device=optimizer_device)
         first = KanStep(network, loss=loss, optimizer=optimizer, lr=lr, nan_guard=nan_guard, **options)
