@@ -45,11 +45,12 @@ def add_parser(subparsers: Any) -> None:
     _option(learning, "--gamma", "discount of the next move's value")
     learning.add_argument("--double", action="store_true", help="double DQN: the learning network chooses the target's move")
     _option(learning, "--sync", "steps between copies into the target network")
-    games = parser.add_argument_group("games")
     _option(learning, "--evaluations", "times that 50 games are played without random moves, to keep the best agent")
+    games = parser.add_argument_group("games")
     _option(games, "--envs", "games side by side")
     _option(games, "--updates", "training steps after each move of all games")
     _option(games, "--capacity", "moves in the replay memory")
+    _option(games, "--warmup", "moves in it before learning begins")
     _option(games, "--epsilon-start", "share of random moves at first")
     _option(games, "--epsilon-end", "share of random moves in the end")
     _option(games, "--epsilon-share", "part of the training over which it falls")
@@ -74,11 +75,13 @@ def _widths(text: str) -> tuple[int, ...]:
 
 def run(args: argparse.Namespace, out: Output, device: Device) -> int:
     """Trains and writes the results, or plays."""
+    if args.seed < 0:
+        raise ConfigError(f"kan 2048: seed is {args.seed}; wants 0 or more")
     if args.play:
         return _play(args, out, device)
     names = (
         "head", "hidden", "degree", "reward", "steps", "episodes", "batch", "lr", "gamma", "double", "sync", "evaluations", "envs",
-        "updates", "capacity", "epsilon_start", "epsilon_end", "epsilon_share", "seed",
+        "updates", "capacity", "warmup", "epsilon_start", "epsilon_end", "epsilon_share", "seed",
     )  # fmt: skip
     settings = Settings(**{name: getattr(args, name) for name in names})
     if args.games < 1:
@@ -91,7 +94,7 @@ def run(args: argparse.Namespace, out: Output, device: Device) -> int:
     out.say(f"KAN {list(config.widths)}, grid {config.grid_size}, degree {config.degree}, {config.parameter_count():,} parameters")
     out.say(f"{settings.envs} games at once, batch {settings.batch}, learning rate {settings.lr:g}, head {settings.head}, on {device.name}")
     _train(training, out)
-    out.say(f"playing {args.games} new games by the agent of step {training.best_step}, at random and greedily")
+    out.say(f"playing {args.games} new games by the agent of step {training.best_step or training.step}, at random and greedily")
     result = training.result(args.games)
     _tell(result, out)
     files = [folder / "best.safetensors", folder / "last.safetensors", *write_results(result, folder)]

@@ -237,7 +237,7 @@ class Training:
         own, anything, greedy = (evaluate(player, games, [s.seed, TEST]) for player in players)
         rate, spent = collection_speed(self.agent), max(self.seconds, 1e-9)
         speed = Speed(rate / own.moves, rate, self.step / spent, len(self.episodes) / spent, self.moves / spent)
-        return Result(s, self.agent, own, anything, greedy, self.history, self.episodes, speed, self.best_step, self.seconds)
+        return Result(s, self.agent, own, anything, greedy, self.history, self.episodes, speed, self.best_step or self.step, self.seconds)
 
 
 def collection_speed(agent: DqnAgent) -> float:
