@@ -20,6 +20,11 @@ from gpucore.systems.kan.game2048.training import Collector, Episodes
 SMALL = dict(hidden=(4,), batch=16, envs=8, warmup=20, capacity=500, steps=12, evaluations=1, games=2, sync=5)
 
 
+@pytest.fixture(autouse=True)
+def _speed_is_measured_briefly(monkeypatch):
+    monkeypatch.setattr("gpucore.systems.kan.game2048.training.SECONDS", 0.05)
+
+
 @pytest.fixture(params=["gpu", "cpu"])
 def device(request):
     return request.getfixturevalue(request.param)
@@ -203,6 +208,17 @@ def test_training_syncs_in_its_rhythm_and_lowers_the_rate(cpu, monkeypatch):
     assert training.moves == 24 + 4 * 8 - 8  # three rounds fill the memory, four of three steps each follow
 
 
+def test_every_evaluation_happens_and_the_best_agent_is_kept(cpu, monkeypatch):
+    monkeypatch.setattr("gpucore.systems.kan.game2048.training.REPORTS", 4)
+    training = trained(cpu, evaluations=3, games=4)
+    assert training.history["step"] == [3, 4, 6, 8, 9, 12]
+    found = {int(r["step"]): r["evaluation"] for r in training.history.records if np.isfinite(r["evaluation"])}
+    assert sorted(found) == [4, 8, 12]
+    assert training.best_score == max(found.values()) == found[training.best_step]
+    training.result(1)  # puts the best agent in place
+    assert evaluate(agent_player(training.agent), 4, [0, 4]).mean == training.best_score
+
+
 def trained(device, **changes):
     training = Training(Settings(**(SMALL | changes)), device=device)
     training.run()
@@ -276,8 +292,7 @@ def test_smoothing_is_the_mean_of_the_latest():
     assert smoothed([], 2).tolist() == []
 
 
-def test_the_command_trains_and_plays(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("gpucore.systems.kan.game2048.training.SECONDS", 0.1)
+def test_the_command_trains_and_plays(capsys, tmp_path):
     options = [
         "--steps",
         "10",

@@ -150,7 +150,7 @@ class Training:
                 loss = self._learn(collector.replay, turning)
                 self.moves = earlier + collector.moves
                 self.seconds = spent + time.perf_counter() - began - self._evaluating
-                if self._due(REPORTS):
+                if self._due(REPORTS) or self._due(s.evaluations):
                     self._record(loss)
                 if show is not None:
                     show(self.step, self.history.records[-1] if len(self.history) else {})
