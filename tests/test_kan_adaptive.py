@@ -324,7 +324,7 @@ def test_sizes_are_counted_and_a_batch_too_large_is_refused(gpu):
     device = gc.device(gpu.info.index, vram_limit="4MiB")
     network = make(device, hidden=(32,), x=crowded())
     knots = sum(layer.grid.knots.nbytes for layer in network.layers)
-    assert network.memory_estimate(5).parameters == 4 * network.parameter_count() + knots
+    assert network.memory_estimate(5).parameters == device.memory.in_use >= 4 * network.parameter_count() + knots
     with pytest.raises(OutOfVramError, match=r"a batch of 1,000,000 .* would fit"):
         network.check_room("forward", 1_000_000)
     big = gc.device(gpu.info.index)

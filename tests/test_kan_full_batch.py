@@ -88,10 +88,11 @@ def test_what_lbfgs_does_not_take(gpu):
     for more, error, sentence in (
         (dict(batch_size=4), ConfigError, "has no batch_size"), (dict(schedule=lambda step: 1.0), ConfigError, "has no schedule"),
         (dict(max_grad_norm=1.0), ConfigError, "has no max_grad_norm"), (dict(weight_decay=0.1), ConfigError, "has no weight_decay"),
-        (dict(resume=True), ConfigError, "has no resume"), (dict(epochs=0), ConfigError, "epochs is 0"),
+        (dict(resume=True), ConfigError, "has no resume"), (dict(epochs=-1), ConfigError, "epochs is -1"),
         (dict(grid_updates=-1), ConfigError, "grid_updates is -1"),
         (dict(x=holed), DTypeError, "KanNetwork.fit: row 3, column 1 of x is nan"),
         (dict(y=y[:3]), ShapeError, r"KanNetwork.fit: y has shape \(3, 1\)"), (dict(y=None), ConfigError, "got x alone"),
+        (dict(x=x + 5), ConfigError, "no value of x lies inside the first grid"),
         (dict(validation=(x,)), ConfigError, "validation wants"),
         (dict(early_stopping=train.EarlyStopping()), ConfigError, "monitors 'val_loss'"),
         (dict(optimizer=gc.optim.LBFGS([gpu.zeros((2,))])), ConfigError, "give optimizer='lbfgs'"),

@@ -130,10 +130,15 @@ def _to_coefficients(x: Any, knots: Any, g: Any, s: Any, *, basis: int, written:
     return result, backward
 
 
+def samples_per_block(functions: int, itemsize: int = 4) -> int:
+    """How many samples with so many functions each make a block."""
+    return max(ALIGN, BLOCK_BYTES // (itemsize * functions) // ALIGN * ALIGN)
+
+
 def _blocks(x: Any, basis: int) -> Iterator[Any]:
     """For each block of samples a function that takes its rows out of a tensor [batch, n], without copying."""
     batch, inputs = x.shape
-    size = max(ALIGN, BLOCK_BYTES // (x.dtype.itemsize * inputs * basis) // ALIGN * ALIGN)
+    size = samples_per_block(inputs * basis, x.dtype.itemsize)
     if batch <= size:
         yield lambda t: t
         return

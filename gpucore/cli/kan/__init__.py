@@ -15,8 +15,10 @@ from ..common import add_common, open_device
 from ..output import Output
 from . import table
 
-TASKS = ("mnist", "function", "poisson", "symbolic")
-"""The modules beside this one that are tasks, in the order of `gpucore run kan --help`."""
+TASKS = ("mnist", "function", "poisson", "symbolic", "2048")
+"""The tasks, in the order of `gpucore run kan --help`; each is a module beside this one, called like it."""
+MODULES = {"2048": "game2048"}
+"""The modules of tasks whose names Python could not import."""
 
 EXAMPLES = """\
 examples:
@@ -25,6 +27,7 @@ examples:
   gpucore run kan function           exp(sin(πx) + y²), from a grid of 3 cells to one of 100
   gpucore run kan poisson            solves a differential equation
   gpucore run kan symbolic           finds the formula sqrt(x_1² + x_2²) in samples of it
+  gpucore run kan 2048               plays the game 2048 and learns it by deep Q-learning
 """
 
 
@@ -39,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
     table.add_options(parser)
     tasks = parser.add_subparsers(title="tasks", metavar="TASK")
     for name in TASKS:
-        module = import_module(f".{name}", __name__)
+        module = import_module(f".{MODULES.get(name, name)}", __name__)
         known = set(tasks.choices)
         module.add_parser(tasks)
         for made in set(tasks.choices) - known:

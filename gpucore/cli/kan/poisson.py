@@ -34,8 +34,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--side", type=int, default=SIDE, metavar="N", help=f"points along a side of the square (default: {SIDE})")
     parser.add_argument("--weight", type=float, default=0.01, metavar="W", help="of the equation beside the boundary (default: 0.01)")
     parser.add_argument("--base", choices=("silu", "none"), default="none", help="a SiLU beside every spline, or not (default: none)")
-    racing.add_options(parser, "poisson", ",".join(map(str, LINES)))
-    parser.set_defaults(keep=1)
+    racing.add_options(parser, "poisson", ",".join(map(str, LINES)), seeds=8, keep=1)
 
 
 def run(args: argparse.Namespace, out: Output, device: Device) -> int:

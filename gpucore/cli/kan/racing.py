@@ -14,15 +14,12 @@ from ...systems.kan import KanConfig
 from ...systems.kan.refinement import Attempt, Problem, Schedule, race
 from ..output import Output, Progress, json_text
 
-KEEP = 2
-"""Networks that go on past the first grid."""
 
-
-def add_options(parser: argparse.ArgumentParser, task: str, grids: str) -> None:
+def add_options(parser: argparse.ArgumentParser, task: str, grids: str, *, seeds: int = 5, keep: int = 2) -> None:
     """The options of a race."""
     group = parser.add_argument_group("race")
-    group.add_argument("--seeds", type=int, default=5, metavar="N", help="networks that begin, of the seeds from --seed on (default: 5)")
-    group.add_argument("--keep", type=int, default=KEEP, metavar="N", help=f"networks that go on past the first grid (default: {KEEP})")
+    group.add_argument("--seeds", type=int, default=seeds, metavar="N", help=f"networks that begin, from --seed on (default: {seeds})")
+    group.add_argument("--keep", type=int, default=keep, metavar="N", help=f"networks that go on past the first grid (default: {keep})")
     group.add_argument("--grids", metavar="G,G,...", help=f"cells of the grids, growing (default: {grids})")
     group.add_argument("--iterations", type=int, default=Schedule.iterations, metavar="N", help="of L-BFGS on each grid (default: 300)")
     group.add_argument("--out", metavar="DIR", help=f"folder for the results (default: runs/kan-{task})")

@@ -10,7 +10,7 @@ network.save("network.safetensors")
 from .activations import edge_l1
 from .adaptive import AdaptiveGrid
 from .baked import BakedError, BakedKan
-from .config import PRESETS, KanConfig, MemoryEstimate
+from .config import PRESETS, KanConfig
 from .derivatives import Jet
 from .explaining import Explanation, explain
 from .fitting import fit
@@ -19,6 +19,7 @@ from .grid import Grid
 from .layer import KanLayer
 from .library import LIBRARY
 from .losses import LOSSES, KanLoss, coefficient_entropy, l1_sparsity, r2, roughness
+from .memory import MemoryEstimate
 from .network import KanNetwork, OutOfRange
 from .optimizers import OPTIMIZERS, make_optimizer
 from .pde import PdeLoss, laplacian, pde_residual

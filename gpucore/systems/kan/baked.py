@@ -20,7 +20,7 @@ from ...errors import ConfigError, FormatError
 from .adaptive import AdaptiveGrid, AnyGrid, grid_in_state
 from .config import KanConfig
 from .grid import Grid
-from .inputs import check_width, host_numbers, to_device
+from .inputs import check_finite, check_width, host_numbers, to_device
 from .layer import edge_sums, standardization, standardized
 from .network import KanNetwork
 
@@ -101,9 +101,10 @@ class BakedKan:
         baked = cls(network.config, dtype, layers, BakedError(0.0, 0.0, bound), device=network.device)
         x = _points(network) if samples is None else host_numbers("BakedKan", "samples", samples)
         check_width("BakedKan", x.shape, network.config.input_dim, name="samples")
+        check_finite("BakedKan", "samples", x)
         with no_grad():
-            exact = network(x.astype(network.dtype.host)).numpy().astype(np.float64)
-        gap = baked(x.astype(np.float32)).numpy() - exact
+            exact = network(x).numpy().astype(np.float64)
+        gap = baked(x).numpy() - exact
         scale = float(np.linalg.norm(exact)) or 1.0
         baked.error = BakedError(float(np.abs(gap).max()), float(np.linalg.norm(gap)) / scale, bound)
         return baked

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ...errors import ConfigError
 from ...optim import LBFGS, Optimizer
 from ...train import EarlyStopping, History, Silent, Trainer, accuracy
 from .full_batch import fit_lbfgs
-from .inputs import check_finite, check_width, host_numbers, host_targets
+from .inputs import check_in_grid, check_width, finite_as, host_numbers, host_targets
 from .losses import KanLoss, LossFunction
 from .optimizers import make_optimizer
 from .training import as_loss
@@ -64,8 +65,12 @@ def fit(
         raise ConfigError("KanNetwork.fit: grid_updates goes with optimizer='lbfgs'; call network.update_grid(x) between trainings")
     if network.dtype.name != "float32":
         raise ConfigError(f"KanNetwork.fit: the network is {network.dtype} and batches are float32; use train_step")
+    batch_size = BATCH if batch_size is None else batch_size
+    for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"KanNetwork.fit: {name} is {value!r}; wants a whole number of {least} or more")
     loss = as_loss(loss)
-    feed = Feeding(network, loss, BATCH if batch_size is None else batch_size, seed, resident)
+    feed = Feeding(network, loss, batch_size, seed, resident)
     batches = feed.batches("KanNetwork.fit", x, y, mask, shuffle=True)
     held = None if validation is None else feed.validation(validation)
     if not isinstance(optimizer, Optimizer):
@@ -114,17 +119,19 @@ class Feeding:
             return x
         x = host_numbers(who, "x", x)
         check_width(who, x.shape, self.network.config.input_dim)
-        check_finite(who, "x", x)
-        self._check_range(who, x)
+        held = finite_as(who, "x", x, np.float32)
+        check_in_grid(who, self.network, x)
         targets = self._targets(who, y, len(x), mask)
-        n = min(len(x), self.batch_size)
-        self.network.check_room(who, n, training=shuffle, more=self.kan_loss.working_bytes(self.network, n) if shuffle else 0)
-        data = ArrayDataset(x.astype(np.float32), targets)
+        more = partial(self.kan_loss.working_bytes, self.network) if shuffle else None
+        self.network.check_room(who, min(len(x), self.batch_size), training=shuffle, more=more)
+        data = ArrayDataset(held, targets)
         resident = max(data.x.nbytes, data.y.nbytes) <= RESIDENT_BYTES if self.resident is None else self.resident
         return Batches(data, self.batch_size, shuffle=shuffle, seed=self.seed, device=self.network.device, resident=resident)
 
     def validation(self, given: Any) -> Any:
         """Batches in their order, of arrays or as they are."""
+        if isinstance(given, np.ndarray | Array | str | Mapping | Set) or not hasattr(given, "__iter__"):
+            raise ConfigError(f"KanNetwork.fit: validation is a {type(given).__name__}; wants (x, y), (x, y, mask) or batches")
         if not isinstance(given, tuple | list):
             return given
         if len(given) not in (2, 3):
@@ -140,21 +147,9 @@ class Feeding:
         """Checked targets: [n, out] floats or [n] classes; with a mask [n, 2·out] or [n, 2] floats."""
         y, weights = host_targets(who, y, n, self.network.config.output_dim, classes=self.kan_loss.classes, mask=mask)
         if weights is None:
-            return y if self.kan_loss.classes else y.astype(np.float32)  # type: ignore[no-any-return]
+            return y if self.kan_loss.classes else finite_as(who, "y", y, np.float32)
         self.masked = True
-        return np.concatenate([y.reshape(n, -1), weights.reshape(n, -1)], axis=1).astype(np.float32)
-
-    def _check_range(self, who: str, x: np.ndarray) -> None:
-        """ConfigError when the first grid sees nothing of the data."""
-        config, grid = self.network.config, self.network.layers[0].grid
-        z = x.astype(np.float64) - (0.0 if config.mean is None else np.asarray(config.mean))
-        z = z if config.std is None else z / np.maximum(config.std, 1e-6)
-        low, high = grid.ends
-        if ((z < low) | (z > high)).all():
-            raise ConfigError(
-                f"{who}: no value of x lies inside the first grid ({grid.low:g}, {grid.high:g}), they run from {z.min():g} to {z.max():g}; "
-                "standardise with mean and std, or call update_grid(x)"
-            )
+        return np.concatenate([finite_as(who, "y", y, np.float32).reshape(n, -1), weights.reshape(n, -1)], axis=1)
 
     # ---- as the Trainer wants them
 

@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ...array import Array
 from ...autograd import GradientTape, no_grad
 from ...errors import ConfigError
 from ...optim import LBFGS
 from ...pipeline import Pipeline
 from ...train import EarlyStopping, History, Silent, TrainingDivergedError
 from ...train.progress import choose
+from .inputs import check_in_grid
 from .losses import KanLoss, LossFunction
+from .memory import ITEM
 from .training import as_loss, checked_batch
 
 if TYPE_CHECKING:
@@ -28,6 +33,8 @@ PAIRS = 50
 """Pairs that L-BFGS keeps. Splines couple neighbours: with 10 it needs several times as many iterations for the same error."""
 MARGIN = 0.05
 """By this share of their range grids reach further than the samples: other points meet the same functions a little outside."""
+OTHER_VECTORS = 6
+"""Vectors of L-BFGS beside the two of every pair."""
 ENDS = ("gradient", "change", "line search")
 """How L-BFGS ends where no step is better: the rest of a training would change nothing."""
 
@@ -109,12 +116,20 @@ def fit_lbfgs(
     TrainingDivergedError, nothing changed, when the loss is not finite at the start; later no such step is accepted.
     """
     loss = as_loss(loss)
-    for name, value, least in (("epochs", epochs, 1), ("iterations", iterations, 1), ("grid_updates", grid_updates, 0)):
+    for name, value, least in (
+        ("epochs", epochs, 0),
+        ("iterations", iterations, 1),
+        ("grid_updates", grid_updates, 0),
+        ("history", history, 1),
+    ):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ConfigError(f"KanNetwork.fit: {name} is {value!r}; wants a whole number of {least} or more")
     if y is None:
         raise ConfigError("KanNetwork.fit: lbfgs wants all data at once, as x and y; got x alone")
-    batch = checked_batch(network, loss, x, y, mask, who="KanNetwork.fit")
+    vectors = (2 * history + OTHER_VECTORS) * ITEM * network.parameter_count()
+    batch = checked_batch(network, loss, x, y, mask, optimizer=False, extra=vectors, who="KanNetwork.fit")
+    if not grid_updates and not isinstance(x, Array):
+        check_in_grid("KanNetwork.fit", network, np.asarray(x))
     held = None if validation is None else _held(network, loss, validation)
     stopping = early_stopping or EarlyStopping(None, monitor="loss")
     if stopping.monitor.startswith("val_") and held is None:
@@ -167,4 +182,4 @@ def _evaluate(network: KanNetwork, loss: KanLoss, held: Sequence[Any], metrics: 
 def _held(network: KanNetwork, loss: KanLoss, given: Any) -> list[Any]:
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
         raise ConfigError("KanNetwork.fit: with lbfgs, validation wants (x, y) or (x, y, mask)")
-    return checked_batch(network, loss, *given, who="KanNetwork.fit, validation")
+    return checked_batch(network, loss, *given, optimizer=False, who="KanNetwork.fit, validation")

@@ -121,7 +121,7 @@ class KanLoss:
     activation_entropy: float = 0.0
 
     def __post_init__(self) -> None:
-        if not callable(self.loss) and self.loss not in LOSSES:
+        if not callable(self.loss) and not (isinstance(self.loss, str) and self.loss in LOSSES):
             raise ConfigError(f"KanLoss: loss is {self.loss!r}; wants one of {', '.join(LOSSES)}, or a function (output, target, mask)")
         for name in ("l1", "entropy", "smooth", "delta", "activation_l1", "activation_entropy"):
             value = getattr(self, name)

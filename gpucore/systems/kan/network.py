@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from ... import ops
+from ...array import Array
 from ...autograd import no_grad
 from ...device import Device
 from ...device import device as open_device
@@ -21,16 +22,23 @@ from ...memory import format_bytes
 from ...nn import Module
 from ...nn.state import checked_state
 from .adaptive import AnyGrid, fitted_knots, grid_in_state, refit
-from .config import KanConfig, MemoryEstimate, estimate_memory
+from .config import KanConfig
 from .derivatives import Jet, jet, pure_derivatives
 from .grid import Grid, fitted_range
 from .inputs import check_finite, check_width, host_numbers, to_device
 from .interpretation import Interpretation
 from .layer import KanLayer, standardization, standardized
+from .memory import MemoryEstimate, Sizes, estimate_memory, room_for
 
 if TYPE_CHECKING:
     from ...tensor import Tensor
     from .training import KeptSteps
+
+
+Working = Callable[[int], int] | None
+"""Bytes by samples."""
+MOST_SAMPLES = 1 << 31
+"""No batch is larger: kernels count in 32 bits."""
 
 
 class OutOfRange(NamedTuple):
@@ -296,28 +304,44 @@ class KanNetwork(Interpretation, Module):
 
     def memory_estimate(self, batch: int) -> MemoryEstimate:
         """Bytes at a batch size, on the present grids; see KanConfig.memory_estimate."""
-        found = estimate_memory(self.config.widths, [layer.grid.basis for layer in self.layers], self.config.base is not None, batch)
-        knots = sum(layer.knots.nbytes for layer in self.layers if layer.knots is not None)
-        return found._replace(parameters=found.parameters + knots)
+        return estimate_memory(self._sizes(), batch, kind=self.device.kind, standardised=self.config.standardised)
 
-    def largest_batch(self, room: int, *, training: bool = False) -> int:
-        """Samples of the largest batch whose activations fit in so many bytes; 0 when none does."""
-        one, two = (getattr(self.memory_estimate(n), "activations_training" if training else "activations_inference") for n in (1, 2))
-        return max(0, int((room - (2 * one - two)) // max(1, two - one)))
+    def _sizes(self) -> list[Sizes]:
+        return [
+            Sizes(
+                n.inputs, n.outputs, n.grid.degree, n.grid.size, base=n.base is not None, knots=n.knots is not None,
+                masked=n.mask is not None, functions=len(n.symbolic.edges) if n.symbolic else 0,
+            )
+            for n in self.layers
+        ]  # fmt: skip
 
-    def check_room(self, who: str, batch: int, *, training: bool = False, more: int = 0) -> None:
+    def largest_batch(self, room: int, *, training: bool = False, more: Working = None) -> int:
+        """Samples of a batch from the host that fits in so many bytes while one sample more does not; 0 when not even one does."""
+
+        def fits(batch: int) -> bool:
+            return room_for(self._sizes(), self.memory_estimate(batch), batch, training=training) + (more(batch) if more else 0) <= room
+
+        low, high = 0, 1
+        while high < MOST_SAMPLES and fits(high):
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return low
+
+    def check_room(self, who: str, batch: int, *, training: bool = False, optimizer: bool = True, more: Working = None) -> None:
         """OutOfVramError, naming the batch that would fit, when this one passes the device's limit; nothing is allocated.
 
-        more: bytes that are wanted besides.
+        optimizer: whether training also makes a new one. more: bytes that so many samples want besides.
         """
         memory = self.device.memory
         if memory.limit is None:
             return
         estimate = self.memory_estimate(batch)
-        needed = more + (estimate.activations_training + estimate.optimizer if training else estimate.activations_inference)
-        free = memory.limit - memory.in_use
+        needed = room_for(self._sizes(), estimate, batch, training=training) + (more(batch) if more else 0)
+        free = memory.limit - memory.in_use - (estimate.optimizer if training and optimizer else 0)
         if needed > free:
-            fits = self.largest_batch(free - more - estimate.optimizer * training, training=training)
+            fits = self.largest_batch(free, training=training, more=more)
             raise OutOfVramError(
                 f"{who}: a batch of {batch:,} needs about {format_bytes(needed)} and {format_bytes(max(0, free))} are free; "
                 f"{f'one of {fits:,} would fit' if fits else 'none would fit'}"
@@ -325,13 +349,12 @@ class KanNetwork(Interpretation, Module):
 
     def _samples(self, who: str, x: Any) -> tuple[Any, tuple[int, ...]]:
         """x as a tensor [n, input_dim], and the axes before the last."""
-        x = to_device(who, "x", x, self.device, self.dtype)
+        x = x if isinstance(x, Array) else host_numbers(who, "x", x)
         check_width(who, x.shape, self.config.input_dim, single=True)
-        lead = x.shape[:-1]
-        if x.ndim != 2:
-            x = ops.reshape(x, (x.size // self.config.input_dim, self.config.input_dim))
-        self.check_room(who, x.shape[0])
-        return x, lead
+        lead, samples = x.shape[:-1], x.size // self.config.input_dim
+        self.check_room(who, samples)  # before it is uploaded
+        x = to_device(who, "x", x, self.device, self.dtype)
+        return x if x.ndim == 2 else ops.reshape(x, (samples, self.config.input_dim)), lead
 
 
 def _check_room(who: str, device: Device, needed: int, what: str) -> None:

@@ -95,7 +95,7 @@ def draw_field(problem: Poisson, attempt: Attempt, path: Path, title: str) -> No
     """The network's solution, the exact one and their difference as maps."""
     got = problem.predict(attempt.network)
     wanted = solution(mesh(len(got))).reshape(got.shape)
-    figure = _figure(9.2, 7.6)
+    figure = _figure(10.6, 7.6)
     figure.suptitle(f"{title}, grid {attempt.stages[-1].grid_size}", fontsize=11)
     places = figure.subplots(2, 2)
     panels = (("network", got, 1.0), ("exact, sin(πx)·sin(πy)", wanted, 1.0), ("network - exact", got - wanted, None))
