@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -169,7 +170,7 @@ class TableTraining:
     def _improve(self, network: KanNetwork, what: str, loss: KanLoss, warm: int = 0) -> float:
         """Trains until the validation rows get no better, goes back to where they were best, and returns their error there."""
         data = [self.device.tensor(part) for part in (self.fitted.x, self.fitted.y)]
-        network.check_room("fit_table", len(self.fitted), training=True, more=loss.working_bytes(network, len(self.fitted)))
+        network.check_room("fit_table", len(self.fitted), training=True, more=partial(loss.working_bytes, network))
         run = FullBatch(network, lambda model, x, y: loss.of_network(model, x, y), data)
         least, best, since = _error(network, self.held), network.state_dict(), 0
         limit = self.settings.iterations
