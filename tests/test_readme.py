@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 
 import gpucore as gc
+from gpucore import cli
 from gpucore.report.tables import kernel_table
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -39,8 +41,20 @@ def test_the_kan_example_runs(gpu, tmp_path, monkeypatch):
     scope: dict = {}
     exec(compile(next(e for e in _examples() if "KanNetwork" in e), "README.md", "exec"), scope)
     network, x, y = scope["network"], scope["x"], scope["y"]
-    assert float(np.mean((network(gpu.tensor(x)).numpy() - y) ** 2)) < 0.05 * float(np.var(y))
+    assert float(np.mean((network(gpu.tensor(x)).numpy() - y) ** 2)) < 1e-3 * float(np.var(y))
     assert (tmp_path / "network.safetensors").exists()
+    assert (tmp_path / "network.png").exists()
+
+
+def test_the_table_in_one_command(gpu, tmp_path, capsys):
+    words = next(line for line in README.splitlines() if "gpucore run kan --csv" in line and "pendulum" in line).split()[1:]
+    table = Path(__file__).parent.parent / words[words.index("--csv") + 1]
+    words[words.index("--csv") + 1] = str(table)
+    assert cli.main([*words, "--json", "--device", str(gpu.info.index), "--out", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["complete"]
+    assert found["formula_r2_test"][0] > 0.999 > found["linear_r2_test"][0]
+    assert "length" in found["formula"][0]
 
 
 def test_the_kernel_table_is_the_one_of_the_code():

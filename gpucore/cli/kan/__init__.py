@@ -22,7 +22,8 @@ MODULES = {"2048": "game2048"}
 
 EXAMPLES = """\
 examples:
-  gpucore run kan --csv houses.csv --target price --drop address    your own table: R² and a formula
+  gpucore run kan --csv houses.csv --target price --drop address
+                                     a table of your own: R² and a formula
   gpucore run kan mnist              a network [784, 64, 10] learns handwritten digits
   gpucore run kan function           exp(sin(πx) + y²), from a grid of 3 cells to one of 100
   gpucore run kan poisson            solves a differential equation
