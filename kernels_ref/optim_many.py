@@ -41,8 +41,8 @@ def _updated(update, flats, steps, lr, table, partials, decay, sources, options)
 
 @named_sources
 def adam_many(
-    theta, m, v, steps, lr, table, partials=None, decay=None, *sources, beta1, beta2, eps, per=1, max_norm=None, weight_decay=0.0,
-    decoupled=False, clip_value=None, config=None,
+    theta, m, v, steps, lr, table, partials=None, decay=None, *sources, beta1, beta2, eps, max_norm=None, weight_decay=0.0,
+    decoupled=False, clip_value=None,
 ):  # fmt: skip
     """adam, row by row."""
     options = dict(beta1=beta1, beta2=beta2, eps=eps, decoupled=decoupled)
@@ -51,9 +51,7 @@ def adam_many(
 
 
 @named_sources
-def sgd_many(
-    theta, steps, lr, table, partials=None, decay=None, *sources, per=1, max_norm=None, weight_decay=0.0, clip_value=None, config=None
-):
+def sgd_many(theta, steps, lr, table, partials=None, decay=None, *sources, max_norm=None, weight_decay=0.0, clip_value=None):
     """sgd, row by row."""
     options = dict(max_norm=max_norm, weight_decay=weight_decay, clip_value=clip_value)
     _updated(sgd, (theta,), steps, lr, table, partials, decay, sources, options)
@@ -61,8 +59,8 @@ def sgd_many(
 
 @named_sources
 def sgd_momentum_many(
-    theta, velocity, steps, lr, table, partials=None, decay=None, *sources, momentum, nesterov=False, per=1, max_norm=None,
-    weight_decay=0.0, clip_value=None, config=None,
+    theta, velocity, steps, lr, table, partials=None, decay=None, *sources, momentum, nesterov=False, max_norm=None,
+    weight_decay=0.0, clip_value=None,
 ):  # fmt: skip
     """sgd_momentum, row by row."""
     options = dict(momentum=momentum, nesterov=nesterov, max_norm=max_norm, weight_decay=weight_decay, clip_value=clip_value)

@@ -127,12 +127,15 @@ def _flat_launch(
     groups, blocks = ceil_div(ceil_div(size, 4), WORKGROUP), steps.size
     expect(min(1, groups) <= blocks <= groups, f"{who}: steps have {blocks} entries; wants 1 to {groups}, one per workgroup")
     params |= dict(vectors=ceil_div(size, 4), per=ceil_div(groups, max(1, blocks)))
-    return update_launch(who, flats, steps, lr, partials, decay, max_norm, weight_decay, clip_value, config, params, **constants)
+    device = flats["theta"].device
+    walk = WALKS.pick(device, config, (size,), "contiguous" if device.kind == "software" else "strided")
+    constants |= WALKS[walk].constants
+    return update_launch(who, flats, steps, lr, partials, decay, max_norm, weight_decay, clip_value, params, **constants)
 
 
 def update_launch(
     who: str, flats: dict[str, Array], steps: Array, lr: Array, partials: Array | None, decay: Array | None, max_norm: float | None,
-    weight_decay: float, clip_value: float | None, config: str | None, params: dict[str, Any], **constants: int,
+    weight_decay: float, clip_value: float | None, params: dict[str, Any], **constants: int,
 ) -> Launch:  # fmt: skip
     """What all updates of flat tensors have in common: one workgroup per entry of `steps`."""
     size = flats["theta"].size
@@ -144,9 +147,7 @@ def update_launch(
     if decay is not None:
         expect(decay.shape == (spans,), f"{who}: decay has shape {decay.shape}; wants ({spans},), one per {DECAY_BLOCK} elements")
     constants |= dict(HAS_WEIGHT_DECAY=int(weight_decay != 0), HAS_DECAY=int(decay is not None), HAS_CLIP=int(clip_value is not None))
-    device = flats["theta"].device
-    walk = WALKS.pick(device, config, (size,), "contiguous" if device.kind == "software" else "strided")
-    constants |= dict(HAS_LIMIT=int(max_norm is not None), **WALKS[walk].constants)
+    constants |= dict(HAS_LIMIT=int(max_norm is not None))
     values = dict(blocks=steps.size, count=0 if partials is None else partials.size, weight_decay=weight_decay, limit=clip_value or 0.0)
     return Launch(None, groups=steps.size, params=values | dict(max_norm=max_norm or 0.0) | params, constants=constants)
 

@@ -14,7 +14,7 @@ from kernels_ref import optim_many as ref
 
 from ..array import Array
 from ..kernel import Launch, expect, kernel
-from .optim import WALKS, WORKGROUP, adam_params, update_launch
+from .optim import WORKGROUP, adam_params, update_launch
 
 Rule = TypeVar("Rule", bound=Callable[..., Launch])
 SOURCES: int = ref.SOURCES
@@ -37,8 +37,8 @@ def named_sources(rule: Rule) -> Rule:
     return named
 
 
-_Options = tuple[float | None, float, float | None, str | None]
-"""max_norm, weight_decay, clip_value and config."""
+_Options = tuple[float | None, float, float | None]
+"""max_norm, weight_decay and clip_value."""
 
 
 def _present(who: str, table: Array, sources: Sequence[Array | None]) -> int:
@@ -49,13 +49,11 @@ def _present(who: str, table: Array, sources: Sequence[Array | None]) -> int:
 
 def _many_launch(
     who: str, flats: dict[str, Array], steps: Array, lr: Array, table: Array, partials: Array | None, decay: Array | None,
-    sources: Sequence[Array | None], per: int, options: _Options, params: dict[str, Any], **constants: int,
+    sources: Sequence[Array | None], options: _Options, params: dict[str, Any], **constants: int,
 ) -> Launch:  # fmt: skip
     expect(steps.shape == table.shape[:1], f"{who}: steps have shape {steps.shape} and table {table.shape}; wants one entry per row")
-    expect(per > 0, f"{who}: per is {per}; wants 1 or more")
-    params |= dict(present=_present(who, table, sources), per=per)
-    max_norm, weight_decay, clip_value, config = options
-    return update_launch(who, flats, steps, lr, partials, decay, max_norm, weight_decay, clip_value, config, params, **constants)
+    params |= dict(present=_present(who, table, sources))
+    return update_launch(who, flats, steps, lr, partials, decay, *options, params, **constants)
 
 
 def _flat(sizes: Sequence[int], *, positive: bool = False) -> Any:
@@ -70,11 +68,13 @@ def _flat(sizes: Sequence[int], *, positive: bool = False) -> Any:
     return made
 
 
-_SIZES: list[tuple[list[int | None], int]] = [
-    ([1], 1), ([257, 1], 1), ([None, 3, None], 1), ([1009, 4096, 0, 63, 64, 65], 1), ([1009, 9001, None, 130], 3), ([5] * SOURCES, 8),
-    ([0], 1), ([100 * i for i in range(SOURCES)], 1),
+CHUNK = 4 * WORKGROUP
+"""Elements that a workgroup updates, at most."""
+_SIZES: list[list[int | None]] = [
+    [1], [257, 1], [None, 3, None], [1009, 4096, 0, 63, 64, 65], [1009, 9001, None, 130], [5] * SOURCES, [0],
+    [100 * i for i in range(SOURCES)],
 ]  # fmt: skip
-"""The sources' sizes (None: missing, a stretch of 70) and vectors per invocation."""
+"""The sources' sizes; None: missing, a stretch of 70."""
 
 
 def _sources(sizes: Sequence[int | None], scale: float) -> dict[str, Any]:
@@ -84,81 +84,76 @@ def _sources(sizes: Sequence[int | None], scale: float) -> dict[str, Any]:
 
 
 def _cases(names: Sequence[str], count: int, **options: Any) -> list[dict[str, Any]]:
-    """The sizes above with flat tensors of these names, then the options of an update, then each walk."""
-
-    def at(sizes: list[int | None], per: int, label: str, **more: Any) -> dict[str, Any]:
-        whole = [70 if n is None else n for n in sizes]
-        table = stretches(whole, 4 * WORKGROUP * per)
-        state = {name: _flat(whole, positive=name == "v") for name in names}
-        fixed = dict(steps=np.full(len(table), count, np.uint32), lr=np.array([0.1], np.float32), table=table, per=per)
-        return state | fixed | _sources(sizes, 2.0) | options | more | dict(id=label)
-
+    """The sizes above with flat tensors of these names, then the options of an update."""
     said = " ".join(f"{k}={v}" for k, v in options.items())
-    cases = [at(sizes, per, f"{sizes[:8]} by {per} {said}") for sizes, per in _SIZES]
-    some: list[int | None] = [1009, None, 300]
+
+    def at(sizes: Sequence[int | None], label: str, **more: Any) -> dict[str, Any]:
+        whole = [70 if n is None else n for n in sizes]
+        table = stretches(whole, CHUNK)
+        state = {name: _flat(whole, positive=name == "v") for name in names}
+        fixed = dict(steps=np.full(len(table), count, np.uint32), lr=np.array([0.1], np.float32), table=table)
+        return state | fixed | _sources(sizes, 2.0) | options | more | dict(id=f"{label} {said}")
+
     blocks = sum(-(-n // 64) for n in (1009, 70, 300))
     decay = np.tile(np.array([0, 1, 0.5, 2], np.float32), -(-blocks // 4))[:blocks]
     limited: dict[str, Any] = dict(partials=np.array([3, 1, 2], np.float32), max_norm=0.5)
     settings: list[dict[str, Any]] = [dict(weight_decay=0.3), dict(clip_value=0.5), dict(weight_decay=0.3, decay=decay), limited]
-    for i, more in enumerate(settings):
-        cases.append(at(some, 1 + i % 2, f"options {list(more)} {said}", **more))
-    return cases + WALKS.across([at([9001, 40], 2, f"walks {said}")])
+    return [at(sizes, f"{sizes[:8]}") for sizes in _SIZES] + [at([1009, None, 300], f"with {list(more)}", **more) for more in settings]
 
 
 _ADAM = dict(beta1=0.9, beta2=0.999, eps=1e-8)
 _BENCH: dict[str, Any] = dict(
-    steps=np.full(SOURCES * 1024, 9, np.uint32), lr=np.array([1e-3], np.float32), table=stretches([1 << 20] * SOURCES, 4 * WORKGROUP),
+    steps=np.full(SOURCES * 1024, 9, np.uint32), lr=np.array([1e-3], np.float32), table=stretches([1 << 20] * SOURCES, CHUNK),
     **{f"source{i}": (1 << 20,) for i in range(SOURCES)},
 )  # fmt: skip
 _FLAT = (SOURCES << 20,)
 
 
 @kernel(
-    "optim/adam_many", ref=ref.adam_many, flops=12, choices=WALKS, buffers=BUFFERS,
+    "optim/adam_many", ref=ref.adam_many, flops=12, buffers=BUFFERS,
     bench=dict(theta=_FLAT, m=_FLAT, v=lambda rng: rng.standard_normal(_FLAT, np.float32) ** 2, **_ADAM, **_BENCH),
     cases=_cases(["theta", "m", "v"], 1, **_ADAM) + _cases(["theta", "m", "v"], 3, decoupled=True, beta1=0.8, beta2=0.95, eps=1e-3),
 )  # fmt: skip
 @named_sources
 def adam_many(
     theta: Array, m: Array, v: Array, steps: Array, lr: Array, table: Array, partials: Array | None = None, decay: Array | None = None,
-    *sources: Array | None, beta1: float, beta2: float, eps: float, per: int = 1, max_norm: float | None = None,
-    weight_decay: float = 0.0, decoupled: bool = False, clip_value: float | None = None, config: str | None = None,
+    *sources: Array | None, beta1: float, beta2: float, eps: float, max_norm: float | None = None,
+    weight_decay: float = 0.0, decoupled: bool = False, clip_value: float | None = None,
 ) -> Launch:  # fmt: skip
-    """Adam on flat tensors whose gradients are up to 24 sources; `per` vectors of four elements for each invocation."""
-    flats, options = dict(theta=theta, m=m, v=v), (max_norm, weight_decay, clip_value, config)
+    """Adam on flat tensors whose gradients are up to 24 sources."""
+    flats, options = dict(theta=theta, m=m, v=v), (max_norm, weight_decay, clip_value)
     params = adam_params(beta1, beta2, eps)
-    return _many_launch("adam_many", flats, steps, lr, table, partials, decay, sources, per, options, params, DECOUPLED=int(decoupled))
+    return _many_launch("adam_many", flats, steps, lr, table, partials, decay, sources, options, params, DECOUPLED=int(decoupled))
 
 
 @kernel(
-    "optim/sgd_many", ref=ref.sgd_many, flops=2, choices=WALKS, buffers=BUFFERS, bench=dict(theta=_FLAT, **_BENCH),
+    "optim/sgd_many", ref=ref.sgd_many, flops=2, buffers=BUFFERS, bench=dict(theta=_FLAT, **_BENCH),
     cases=_cases(["theta"], 0),
 )  # fmt: skip
 @named_sources
 def sgd_many(
     theta: Array, steps: Array, lr: Array, table: Array, partials: Array | None = None, decay: Array | None = None,
-    *sources: Array | None, per: int = 1, max_norm: float | None = None, weight_decay: float = 0.0, clip_value: float | None = None,
-    config: str | None = None,
+    *sources: Array | None, max_norm: float | None = None, weight_decay: float = 0.0, clip_value: float | None = None,
 ) -> Launch:  # fmt: skip
     """theta -= lr·(g + weight_decay·theta) on flat tensors whose gradients are up to 24 sources."""
-    options = (max_norm, weight_decay, clip_value, config)
-    return _many_launch("sgd_many", dict(theta=theta), steps, lr, table, partials, decay, sources, per, options, {})
+    options = (max_norm, weight_decay, clip_value)
+    return _many_launch("sgd_many", dict(theta=theta), steps, lr, table, partials, decay, sources, options, {})
 
 
 @kernel(
-    "optim/sgd_momentum_many", ref=ref.sgd_momentum_many, flops=4, choices=WALKS, buffers=BUFFERS,
+    "optim/sgd_momentum_many", ref=ref.sgd_momentum_many, flops=4, buffers=BUFFERS,
     bench=dict(theta=_FLAT, velocity=_FLAT, momentum=0.9, **_BENCH),
     cases=_cases(["theta", "velocity"], 0, momentum=0.9) + _cases(["theta", "velocity"], 0, momentum=0.7, nesterov=True),
 )  # fmt: skip
 @named_sources
 def sgd_momentum_many(
     theta: Array, velocity: Array, steps: Array, lr: Array, table: Array, partials: Array | None = None, decay: Array | None = None,
-    *sources: Array | None, momentum: float, nesterov: bool = False, per: int = 1, max_norm: float | None = None,
-    weight_decay: float = 0.0, clip_value: float | None = None, config: str | None = None,
+    *sources: Array | None, momentum: float, nesterov: bool = False, max_norm: float | None = None,
+    weight_decay: float = 0.0, clip_value: float | None = None,
 ) -> Launch:  # fmt: skip
     """Momentum, or Nesterov's, on flat tensors whose gradients are up to 24 sources."""
-    flats, options = dict(theta=theta, velocity=velocity), (max_norm, weight_decay, clip_value, config)
-    many = (flats, steps, lr, table, partials, decay, sources, per, options, dict(momentum=momentum))
+    flats, options = dict(theta=theta, velocity=velocity), (max_norm, weight_decay, clip_value)
+    many = (flats, steps, lr, table, partials, decay, sources, options, dict(momentum=momentum))
     return _many_launch("sgd_momentum_many", *many, NESTEROV=int(nesterov))
 
 

@@ -64,9 +64,13 @@ def order(params: Sequence[Any]) -> tuple[range, list[int]]:
 
 
 def granted(device: Any) -> bool:
-    """Whether a device binds enough buffers to a kernel. The NumPy device, which binds none, packs."""
+    """Whether a device binds enough buffers to a kernel and gains by it.
+
+    A software driver runs every case of the choice among the sources with all lanes, which costs more than packing; the NumPy
+    device binds nothing.
+    """
     limits: dict[str, int] = device.info.limits
-    return limits.get("max_storage_buffers", 0) >= M.BUFFERS
+    return device.kind != "software" and limits.get("max_storage_buffers", 0) >= M.BUFFERS
 
 
 class SourcedGradients:
@@ -79,7 +83,6 @@ class SourcedGradients:
 
     def __init__(self, flat: FlatParameters, *, measured: bool = False) -> None:
         self.flat, self.measured = flat, measured
-        self.per = 8 if flat.device.kind == "software" else 1  # as in `blocks_of`
         groups = _groups(flat.params)
         self._longest = ceil_div(ceil_div(flat.size, PARTIALS), K.STRETCH) * K.STRETCH  # PARTIALS in all, or one per parameter
         shares = [_rows(group, self._longest) for group in groups]
@@ -94,7 +97,7 @@ class SourcedGradients:
     def _add(self, group: list[Source], shares: np.ndarray, first: int) -> None:
         device = self.flat.device
         start = self.flat.offsets[group[0].param] + group[0].offset
-        table = _rows(group, 4 * K.WORKGROUP * self.per)
+        table = _rows(group, M.CHUNK)
         sums = (None, None)
         if self.measured:
             sums = (device.tensor(shares, name="shares of gradients"), self.partials.view((len(shares),), first))
@@ -120,4 +123,4 @@ class SourcedGradients:
     def update(self, piece: Piece, gradient: list[Any], update: Update, flats: Sequence[Any], part: Part, options: dict[str, Any]) -> None:
         """Launches the update of a piece with its gradient, one of those that `take` gave."""
         counts = part.steps.view((piece.table.shape[0],), piece.counter)
-        update.many(*flats, counts, part.lr, piece.table, part.partials, part.decay, *gradient, per=self.per, **update.settings, **options)
+        update.many(*flats, counts, part.lr, piece.table, part.partials, part.decay, *gradient, **update.settings, **options)

@@ -22,7 +22,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let rate = lr[0];
     let pace = rate / one_minus_exp(params.log_beta1 * f32(t));
     let correction = 1.0 / one_minus_exp(params.log_beta2 * f32(t));
-    for (var k = 0u; k < params.per; k++) {
+    for (var k = 0u; k < per_lane(); k++) {
         let i = vector_at(lane, k);
         if 4u * i >= here.count { break; }
         let at = here.at + i;

@@ -28,6 +28,8 @@ struct Stretch { source: u32, start: u32, at: u32, count: u32 }  // start and at
 @group(0) @binding(23) var<storage, read> source22: array<vec4<f32>>;
 @group(0) @binding(24) var<storage, read> source23: array<vec4<f32>>;
 
+fn per_lane() -> u32 { return 1u; }
+
 fn stretch_of(block: u32) -> Stretch {
     let row = table[block];
     return Stretch(row.x, row.y / 4u, row.z / 4u, row.w);

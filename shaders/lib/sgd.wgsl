@@ -11,7 +11,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let here = stretch_of(block);
     let t = steps[block] + 1u;
     let scale = norm_scale(lane, params.count, params.max_norm);
-    for (var k = 0u; k < params.per; k++) {
+    for (var k = 0u; k < per_lane(); k++) {
         let i = vector_at(lane, k);
         if 4u * i >= here.count { break; }
         let at = here.at + i;

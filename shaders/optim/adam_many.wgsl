@@ -1,12 +1,12 @@
 // m = beta1·m + (1-beta1)·g; v = beta2·v + (1-beta2)·g²; theta -= lr·(m / (1-beta1^t)) / (√(v / (1-beta2^t)) + eps).
-// One workgroup per row of `table`, which says which of up to 24 gradients it reads; `per` vectors of four elements per invocation.
+// One workgroup per row of `table`, which says which of up to 24 gradients it reads; four elements per invocation.
 
 override WORKGROUP: u32 = 256;
 //!include lib/adam.wgsl
 //!include lib/gradient_many.wgsl
 
 struct Params {
-    present: u32, blocks: u32, per: u32, count: u32, beta1: f32, rest1: f32, beta2: f32, rest2: f32,  // rest = 1 - beta, rounded once
+    present: u32, blocks: u32, count: u32, beta1: f32, rest1: f32, beta2: f32, rest2: f32,  // rest = 1 - beta, rounded once
     log_beta1: f32, log_beta2: f32, eps: f32, weight_decay: f32, limit: f32, max_norm: f32,
 }
 
