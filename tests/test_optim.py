@@ -224,6 +224,21 @@ def test_an_update_reads_up_to_24_gradients_where_they_lie(gpu, rng, monkeypatch
         assert step.dispatches == want, (shapes, clip)
 
 
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_nothing_is_copied_to_and_fro(gpu, rng, packs, clip):
+    """Whatever an update changes is bound where it lies; sizes are such that neither counters nor sums come in fours."""
+    params = [gpu.tensor(rng.standard_normal(s).astype(np.float32)) for s in [(1500,), (9,), (3000,), (2,), (5,)]]
+    grads = [gpu.tensor(rng.standard_normal(p.shape).astype(np.float32)) for p in params]
+    optimizer = Adam(params, max_grad_norm=clip)
+    optimizer.step(grads)
+    recording = gpu.begin_recording()
+    try:
+        optimizer.step(grads)
+    finally:
+        gpu.end_recording()
+    assert all(command[0] is not None for command in recording.commands)  # one without a pipeline is a copy
+
+
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_packed_or_not_gives_the_same_bits(gpu, rng, monkeypatch, name):
     """The updates are one text; only the order in which squares are added up differs."""

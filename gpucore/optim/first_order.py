@@ -70,7 +70,6 @@ class FirstOrder(Optimizer):
         flat, device, dtype = self._flat, self._flat.device, self._flat.dtype
         self._state = {name: flat.zeros(name) for name in self.slots}
         self._lr = device.full((1,), self._lr_value, dtype, name="learning rate")
-        self._counts = device.zeros((self._gradients.counters,), "uint32", name="optimizer steps")
         self._decay = None
         if mask is not None and self.weight_decay:
             blocks = np.zeros(flat.size // ALIGN)
@@ -95,11 +94,11 @@ class FirstOrder(Optimizer):
         if partials is not None and partials.size > FOLDED.get(self._flat.device.kind, MOST_PARTIALS):
             partials = reshape(sum(partials), (1,))
         update = self._update()
-        for piece, gradient in zip(self._gradients.pieces, gradients, strict=True):
+        for number, (piece, gradient) in enumerate(zip(self._gradients.pieces, gradients, strict=True)):
             flats = [t.view((piece.size,), piece.start) for t in (self._flat.theta, *(self._state[name] for name in self.slots))]
             blocks = ceil_div(piece.size, ALIGN)
             decay = None if self._decay is None else self._decay.view((blocks,), piece.start // ALIGN)
-            self._gradients.update(piece, gradient, update, flats, Part(self._counts, self._lr, partials, decay), options)
+            self._gradients.update(number, gradient, update, flats, Part(self._lr, partials, decay), options)
 
     # ---- what can be read and set
 
@@ -117,7 +116,7 @@ class FirstOrder(Optimizer):
     @property
     def steps(self) -> int:
         """Steps taken, replayed ones included; reads the device's counter."""
-        return int(self._counts.view((1,)).item())
+        return int(self._gradients.counts[0].view((1,)).item())
 
     @property
     def last_grad_norm(self) -> Tensor | None:
@@ -129,7 +128,7 @@ class FirstOrder(Optimizer):
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Step, learning rate and moments as host arrays: "step", "lr", and "<slot>.<parameter>" in the parameter's shape."""
-        state = {"step": self._counts.view((1,)).numpy(), "lr": np.array([self._lr_value])}
+        state = {"step": self._gradients.counts[0].view((1,)).numpy(), "lr": np.array([self._lr_value])}
         for name in self.slots:
             parts = self._flat.split(self._state[name].numpy())
             state |= {f"{name}.{i}": part for i, part in zip(self._trained, parts, strict=True)}
@@ -148,7 +147,8 @@ class FirstOrder(Optimizer):
         flats = {name: self._flat.join([arrays[f"{name}.{i}"] for i in self._trained]) for name in self.slots}
         for name, values in flats.items():
             self._state[name].assign(values)
-        self._counts.assign(np.full(self._counts.size, step, np.uint32))
+        for counts in self._gradients.counts:
+            counts.assign(np.full(counts.size, step, np.uint32))
         self.lr = lr
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..kernel import ceil_div
 from ..kernels import optim as K
 from .flat import RANGE, FlatParameters
-from .update import PARTIALS, Part, Update, aligned
+from .update import PARTIALS, Part, Update, aligned, counters, quads
 
 DIRECT = 1 << 21
 """Elements from which on a parameter has an update of its own, which reads the gradient where it lies: packing it with the
@@ -19,14 +19,13 @@ DIRECT_ON = {"software": 1 << 14}
 
 class Piece(NamedTuple):
     """What one dispatch updates: a stretch of the flat tensors. Its gradient is packed (param None), or lies in that of a
-    parameter from `offset` on. `counter` is where the step counters of its workgroups begin.
+    parameter from `offset` on.
     """
 
     start: int
     size: int
     param: int | None
     offset: int
-    counter: int
 
 
 class Batch(NamedTuple):
@@ -47,7 +46,7 @@ def order(params: Sequence[Any]) -> tuple[list[int], list[int]]:
 class PackedGradients:
     """The gradient of each piece of flat parameters as one flat tensor; sums of squares are taken on the way, if `measured`.
 
-    pieces: what the updates work on. counters: entries of their step counters. partials: what adds up to the square of the norm.
+    pieces: what the updates work on. counts: the step counters of each. partials: what adds up to the square of the norm.
     """
 
     order = staticmethod(order)
@@ -58,12 +57,11 @@ class PackedGradients:
         packed = [i for i in flat.order if i not in direct]
         self.size = sum(flat.spans[i] for i in packed)
         self.batches, self.pieces = self._batches(packed), self._pieces(direct)
-        last = self.pieces[-1]
-        self.counters = aligned(last.counter + self.blocks(last.size))
+        self.counts = [counters(flat.device, self.blocks(p.size)) for p in self.pieces]
         self._packed = flat.device.zeros((self.size,), flat.dtype, name="gradients")
         shares, end = [], 0
         for size in [*[b.size for b in self.batches], *[p.size for p in self.pieces if p.param is not None]]:
-            count = self.shares(size) if measured else 1
+            count = quads(self.shares(size) if measured else 1)
             shares.append((end, count))
             end += aligned(count)
         self.partials = flat.device.zeros((end,), flat.dtype, name="gradient square sums")
@@ -79,14 +77,11 @@ class PackedGradients:
 
     def _pieces(self, direct: Sequence[int]) -> list[Piece]:
         stretches = [(0, self.size, None), *[(self.flat.offsets[i], self.flat.params[i].size, i) for i in direct]]
-        found: list[Piece] = []
-        counter = 0
-        for start, whole, param in stretches:
-            for offset in range(0, whole, RANGE):
-                size = min(RANGE, whole - offset)
-                found.append(Piece(start + offset, size, param, offset, counter))
-                counter += aligned(self.blocks(size))
-        return found or [Piece(0, 0, None, 0, 0)]
+        found = [
+            Piece(start + offset, min(RANGE, whole - offset), param, offset)
+            for start, whole, param in stretches for offset in range(0, whole, RANGE)
+        ]  # fmt: skip
+        return found or [Piece(0, 0, None, 0)]
 
     def _batches(self, packed: Sequence[int]) -> list[Batch]:
         spans, found = self.flat.spans, list[Batch]()
@@ -118,7 +113,7 @@ class PackedGradients:
             found.append(gradient)
         return found
 
-    def update(self, piece: Piece, gradient: Any, update: Update, flats: Sequence[Any], part: Part, options: dict[str, Any]) -> None:
+    def update(self, number: int, gradient: Any, update: Update, flats: Sequence[Any], part: Part, options: dict[str, Any]) -> None:
         """Launches the update of a piece with its gradient, one of those that `take` gave."""
-        counts = part.steps.view((self.blocks(piece.size),), piece.counter)
-        update.one(*flats, gradient, counts, *part[1:], **update.settings, **options)
+        counts = self.counts[number] if self.pieces[number].size else self.counts[number].view((0,))
+        update.one(*flats, gradient, counts, *part, **update.settings, **options)

@@ -11,7 +11,7 @@ from ..kernel import ceil_div
 from ..kernels import optim as K
 from ..kernels import optim_many as M
 from .flat import RANGE, FlatParameters
-from .update import PARTIALS, Part, Update, aligned
+from .update import PARTIALS, Part, Update, aligned, counters, quads
 
 
 class Source(NamedTuple):
@@ -25,15 +25,14 @@ class Source(NamedTuple):
 class Piece(NamedTuple):
     """What one dispatch updates: a stretch of the flat tensors with the sources of its gradient.
 
-    table: what each workgroup does (see gpucore.kernels.optim_many). counter: where its step counters begin. shares and
-    sums: the table of the sums of squares and where they go, if they are wanted.
+    table: what each workgroup does (see gpucore.kernels.optim_many). shares and sums: the table of the sums of squares and
+    where they go, if they are wanted.
     """
 
     start: int
     size: int
     sources: list[Source]
     table: Any
-    counter: int
     shares: Any
     sums: Any
 
@@ -58,6 +57,12 @@ def _rows(group: Sequence[Source], chunk: int) -> np.ndarray:
     return M.stretches([s.size for s in group], chunk)
 
 
+def _shares(group: Sequence[Source], chunk: int) -> np.ndarray:
+    """The same for sums of squares, filled up with empty stretches."""
+    rows = _rows(group, chunk)
+    return np.pad(rows, ((0, quads(len(rows)) - len(rows)), (0, 0)))
+
+
 def order(params: Sequence[Any]) -> tuple[range, list[int]]:
     """The parameters as they come; a dispatch begins where 24 have been taken, or as many as one can bind."""
     return range(len(params)), [group[0].param for group in _groups(params)]
@@ -76,7 +81,7 @@ def granted(device: Any) -> bool:
 class SourcedGradients:
     """The gradients of flat parameters where they lie; sums of their squares are taken if `measured`.
 
-    pieces: what the updates work on. counters: entries of their step counters. partials: what adds up to the square of the norm.
+    pieces: what the updates work on. counts: the step counters of each. partials: what adds up to the square of the norm.
     """
 
     order = staticmethod(order)
@@ -85,14 +90,13 @@ class SourcedGradients:
         self.flat, self.measured = flat, measured
         groups = _groups(flat.params)
         self._longest = ceil_div(ceil_div(flat.size, PARTIALS), K.STRETCH) * K.STRETCH  # PARTIALS in all, or one per parameter
-        shares = [_rows(group, self._longest) for group in groups]
+        shares = [_shares(group, self._longest) for group in groups]
         starts = np.cumsum([0, *(aligned(len(rows)) for rows in shares)]).tolist()
         self.partials = flat.device.zeros((max(1, starts[-1]) if measured else 1,), flat.dtype, name="gradient square sums")
         self.pieces: list[Piece] = []
-        self.counters = 0
         for group, rows, first in zip(groups, shares, starts[:-1], strict=True):
             self._add(group, rows, first)
-        self.counters = max(self.counters, 1)
+        self.counts = [counters(flat.device, p.table.shape[0]) for p in self.pieces] or [counters(flat.device, 0)]
 
     def _add(self, group: list[Source], shares: np.ndarray, first: int) -> None:
         device = self.flat.device
@@ -102,8 +106,7 @@ class SourcedGradients:
         if self.measured:
             sums = (device.tensor(shares, name="shares of gradients"), self.partials.view((len(shares),), first))
         size = sum(aligned(s.size) for s in group)
-        self.pieces.append(Piece(start, size, group, device.tensor(table, name="stretches of gradients"), self.counters, *sums))
-        self.counters += aligned(len(table))
+        self.pieces.append(Piece(start, size, group, device.tensor(table, name="stretches of gradients"), *sums))
 
     def take(self, grads: Sequence[Any]) -> list[list[Any]]:
         """The sources of each piece, None where a gradient is missing."""
@@ -120,7 +123,7 @@ class SourcedGradients:
             return whole
         return whole.view((source.size,), source.offset)
 
-    def update(self, piece: Piece, gradient: list[Any], update: Update, flats: Sequence[Any], part: Part, options: dict[str, Any]) -> None:
+    def update(self, number: int, gradient: list[Any], update: Update, flats: Sequence[Any], part: Part, options: dict[str, Any]) -> None:
         """Launches the update of a piece with its gradient, one of those that `take` gave."""
-        counts = part.steps.view((piece.table.shape[0],), piece.counter)
-        update.many(*flats, counts, part.lr, piece.table, part.partials, part.decay, *gradient, **update.settings, **options)
+        table = self.pieces[number].table
+        update.many(*flats, self.counts[number], part.lr, table, part.partials, part.decay, *gradient, **update.settings, **options)

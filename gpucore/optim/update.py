@@ -20,12 +20,22 @@ class Update(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What an update takes beside the flat tensors of a piece: step counters, learning rate, partial sums, decay mask."""
+    """What an update takes beside the flat tensors of a piece and its step counters: learning rate, partial sums, decay mask."""
 
-    steps: Any
     lr: Any
     partials: Any
     decay: Any
+
+
+def counters(device: Any, blocks: int) -> Any:
+    """The steps that each of so many workgroups has counted, a tensor of its own: a view that ends inside a vector of four would be
+    copied to and fro around each update."""
+    return device.zeros((max(1, blocks),), "uint32", name="optimizer steps")
+
+
+def quads(count: int) -> int:
+    """The next multiple of four: as many sums, for the same reason, so that views of them can be bound where they lie."""
+    return ceil_div(count, 4) * 4
 
 
 def aligned(count: int) -> int:
