@@ -89,7 +89,8 @@ class SourcedGradients:
     def __init__(self, flat: FlatParameters, *, measured: bool = False) -> None:
         self.flat, self.measured = flat, measured
         groups = _groups(flat.params)
-        self._longest = ceil_div(ceil_div(flat.size, PARTIALS), K.STRETCH) * K.STRETCH  # PARTIALS in all, or one per parameter
+        least = 4 * K.STRETCH  # four vectors for each lane
+        self._longest = ceil_div(ceil_div(flat.size, PARTIALS), least) * least  # PARTIALS in all, or one per parameter
         shares = [_shares(group, self._longest) for group in groups]
         starts = np.cumsum([0, *(aligned(len(rows)) for rows in shares)]).tolist()
         self.partials = flat.device.zeros((max(1, starts[-1]) if measured else 1,), flat.dtype, name="gradient square sums")
