@@ -28,7 +28,7 @@ SHORT_ROW = 128
 ENOUGH_LANES = 1 << 18
 """Lanes that fill a large device, and the fewest elements that each of them should look at."""
 SHORTEST_PART = 16
-ONE_STEP, MANY_TILES = 2048, 128
+ONE_STEP, MANY_TILES = 1024, 128
 """Elements of a column up to which hardware reduces it in one step, and tiles of 32 columns from which on it does so with longer ones:
 measured on an H100."""
 LONGEST_COLUMN = 4096
