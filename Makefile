@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint format bench bench-compare bench-pytest parity wheel clean setup-demo setup-dev
+.PHONY: help demo test lint format bench bench-compare bench-kan bench-pytest parity wheel clean setup-demo setup-dev
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ bench: setup-demo  ## the benchmark report of the best adapter under bench/repor
 
 bench-compare: setup-demo  ## gpucore beside PyTorch and NumPy in one run: ratios and targets under bench/reports/
 	$(BIN)/python bench/compare.py
+
+bench-kan: setup-demo  ## KAN networks beside efficient-kan's and pykan's way in PyTorch: times, memory, ratios under bench/reports/
+	$(BIN)/python bench/kan.py
 
 bench-pytest: setup-dev  ## the same cases under pytest-benchmark
 	$(BIN)/python -m pytest bench --benchmark-enable

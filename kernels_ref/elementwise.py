@@ -47,6 +47,9 @@ UNARY = {
     "gelu": lambda x: x * normal_cdf(x),
     "gelu_tanh": gelu_tanh,
     "leaky_relu": lambda x, low, high: np.where(x < 0, low * x, x),
+    "sin": np.sin,
+    "cos": np.cos,
+    "atan": np.arctan,
     "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gpucore import cli
+from gpucore.cli import kan
 from gpucore.cli.output import Output, Progress, table_lines
 from gpucore.errors import ConfigError
 
@@ -44,7 +45,7 @@ def test_help_names_every_command(capsys):
         assert f"\n    {name} " in out
 
 
-@pytest.mark.parametrize("name", [*cli.COMMANDS, "run mnist"])
+@pytest.mark.parametrize("name", [*cli.COMMANDS, "run mnist", "run kan", *[f"run kan {task}" for task in kan.TASKS]])
 def test_every_command_has_examples_and_the_common_options(capsys, name):
     code, out, _ = run(capsys, *name.split(), "--help")
     assert code == 0

@@ -15,6 +15,7 @@ MIXED = np.array([[-2.3, -0.71, 0.37], [1.9, 0.052, -0.11]])
 UNARY = [
     ("negative", ops.negative, MIXED), ("abs", ops.abs, MIXED), ("sqrt", ops.sqrt, POSITIVE), ("rsqrt", ops.rsqrt, POSITIVE),
     ("exp", ops.exp, MIXED), ("log", ops.log, POSITIVE), ("tanh", ops.tanh, MIXED), ("sigmoid", ops.sigmoid, MIXED),
+    ("sin", ops.sin, MIXED), ("cos", ops.cos, MIXED), ("atan", ops.atan, MIXED),
     ("relu", ops.relu, MIXED), ("leaky_relu", lambda x: ops.leaky_relu(x, negative_slope=0.2), MIXED), ("silu", ops.silu, MIXED),
     ("softplus", ops.softplus, MIXED), ("gelu", ops.gelu, MIXED), ("gelu_tanh", lambda x: ops.gelu(x, approximate="tanh"), MIXED),
     ("clip", lambda x: ops.clip(x, min=-1.0, max=0.2), MIXED), ("clip open", lambda x: ops.clip(x, max=0.2), MIXED),
@@ -65,7 +66,8 @@ def _slope(fn):
     return slope
 
 
-SECOND = [u for u in UNARY if u[0] in ("exp", "log", "tanh", "sigmoid", "silu", "sqrt", "rsqrt", "softplus", "gelu", "gelu_tanh")]
+CURVED = ["exp", "log", "tanh", "sigmoid", "silu", "sqrt", "rsqrt", "softplus", "gelu", "gelu_tanh", "sin", "cos", "atan"]
+SECOND = [u for u in UNARY if u[0] in CURVED]
 
 
 @pytest.mark.parametrize(("name", "fn", "x"), SECOND, ids=[u[0] for u in SECOND])

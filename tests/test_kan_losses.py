@@ -144,3 +144,4 @@ def test_r2(gpu):
     assert kan.r2(gpu.tensor(y), gpu.tensor(t)).item() == pytest.approx(wanted, rel=1e-5)
     assert kan.r2(gpu.tensor(t), gpu.tensor(t)).item() == 1
     assert kan.r2(gpu.tensor(np.tile(t.mean(axis=0), (50, 1))), gpu.tensor(t)).item() == pytest.approx(0, abs=1e-6)
+    check_gradient(gpu, kan.r2, y[:5], t[:5])

@@ -87,7 +87,7 @@ def test_foreign_files_are_refused(gpu, tmp_path):
 
     bad("foreign", "of something else", lambda m, t: m.update(format="gpucore-checkpoint"))
     bad("bare", "of something else", lambda m, t: m.clear())
-    bad("future", "version 3; this build knows versions 1 to 2", lambda m, t: m.update(version="3"))
+    bad("future", "version 4; this build knows versions 1 to 3", lambda m, t: m.update(version="4"))
     bad("odd", "version two", lambda m, t: m.update(version="two"))
     bad("json", "unreadable metadata", lambda m, t: m.update(config="{"))
     bad("list", "unreadable metadata", lambda m, t: m.update(config="[1]"))

@@ -316,7 +316,7 @@ def _cross_entropy(d: Draw) -> Call:
 WITH_NUMBERS = ("add", "subtract", "multiply", "divide", "power", "minimum", "maximum", "equal", "less", "greater_equal")
 
 OPERATIONS: dict[str, Callable[[Draw], Call]] = {
-    **entries("negative abs sign sqrt rsqrt exp log tanh sigmoid relu silu softplus leaky_relu gelu", one),
+    **entries("negative abs sign sqrt rsqrt exp log tanh sigmoid relu silu softplus leaky_relu gelu sin cos atan", one),
     **entries("copy zeros_like ones_like stop_gradient", one),
     **entries("matrix_transpose flatten", one),
     **{f"gelu {a}": one(ops.gelu, approximate=a) for a in ("tanh", "other")},

@@ -36,6 +36,17 @@ def calls_for(seconds: float, budget: float, most: int) -> int:
     return max(1, min(most, int(budget / max(seconds, 1e-7))))
 
 
+def one_by_one(call: Callable[[], Any], count: int, before: Callable[[], Any] = lambda: None) -> Timing:
+    """The median of so many calls, each of which waits for its result; `before` is not counted."""
+    times = []
+    for _ in range(count + count // 4 + 1):
+        before()
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return summary(times[count // 4 + 1 :], 1)
+
+
 class Clock:
     """Measures calls. budget: seconds that one run of N calls should take, at most; repeats: how many runs."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from gpucore.bench import ceilings
 from gpucore.bench.report import cold_start
 
-from .clocks import summary
+from .clocks import one_by_one, summary
 from .context import Context
 from .results import EAGER, Result, Target, Timing
 from .rows import Row, attempt, rows
@@ -95,23 +95,13 @@ def _host_time(ctx: Context, body: Callable[[], Any]) -> Timing:
     return summary(times[2:], OPERATIONS)
 
 
-def _each(call: Callable[[], Any], count: int, before: Callable[[], Any] = lambda: None) -> Timing:
-    times = []
-    for _ in range(count + count // 4 + 1):
-        before()
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return summary(times[count // 4 + 1 :], 1)
-
-
 def _readback(ctx: Context, result: Result) -> None:
     result.clock = "wall"
     x = ctx.device.tensor(ctx.normal(1))
-    result.ours = _each(x.numpy, 100)
+    result.ours = one_by_one(x.numpy, 100)
     if ctx.torch is not None:
         t = ctx.on_torch(ctx.normal(1))
-        attempt(result, EAGER, lambda: _each(t.item, 100))
+        attempt(result, EAGER, lambda: one_by_one(t.item, 100))
 
 
 def _sizes(ctx: Context, result: Result) -> tuple[Any, Any]:
@@ -128,24 +118,24 @@ def _upload(ctx: Context, result: Result) -> None:
         target.assign(host_array)
         ctx.device.synchronize()
 
-    result.ours = _each(ours, 4)
+    result.ours = one_by_one(ours, 4)
     result.correct, result.checked = bool((target.numpy() == host_array).all()), "the host's copy, bit for bit"
     if ctx.cuda:
         there, source = ctx.on_torch(host_array), ctx.torch.from_numpy(host_array)
         pinned = source.pin_memory()
         for name, given in ((EAGER, source), (f"{EAGER} pinned", pinned)):
-            attempt(result, name, lambda given=given: _each(lambda: (there.copy_(given), ctx.torch_wait()), 4))
+            attempt(result, name, lambda given=given: one_by_one(lambda: (there.copy_(given), ctx.torch_wait()), 4))
 
 
 def _download(ctx: Context, result: Result) -> None:
     host_array, target = _sizes(ctx, result)
     result.correct, result.checked = bool((target.numpy() == host_array).all()), "the host's copy, bit for bit"
-    result.ours = _each(target.numpy, 4)
+    result.ours = one_by_one(target.numpy, 4)
     if ctx.cuda:
         there = ctx.on_torch(host_array)
         pinned = ctx.torch.empty(host_array.shape, pin_memory=True)
-        attempt(result, EAGER, lambda: _each(there.cpu, 4))
-        attempt(result, f"{EAGER} pinned", lambda: _each(lambda: (pinned.copy_(there), ctx.torch_wait()), 4))
+        attempt(result, EAGER, lambda: one_by_one(there.cpu, 4))
+        attempt(result, f"{EAGER} pinned", lambda: one_by_one(lambda: (pinned.copy_(there), ctx.torch_wait()), 4))
 
 
 def _cold(ctx: Context, result: Result) -> None:

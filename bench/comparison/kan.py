@@ -63,7 +63,7 @@ def _basis(count: int) -> Function:
     """All basis functions of so many points."""
     return Function(
         lambda ctx: [np.clip(ctx.normal(count) * 0.4, -0.98, 0.98)], lambda x: ops.spline_basis(x, **GRID),
-        lambda torch, x: torch_basis(x, knots(torch, x, 1)[0]), lambda x: _numpy_basis(x)[0],
+        lambda torch, x: torch_basis(x, knots(torch, x, 1)[0]), lambda x: numpy_basis(x)[0],
         flops=count * 4.0 * DEGREE * BASIS, bytes=4.0 * count * (1 + BASIS), gate=Gate(1e-5, 2e-3),
     )  # fmt: skip
 
@@ -124,7 +124,7 @@ def torch_forward(torch: Any, x: Any, c: Any, w: Any, t: Any) -> Any:
     return torch.nn.functional.linear(torch.nn.functional.silu(x), w) + spline
 
 
-def _numpy_basis(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def numpy_basis(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(basis functions, their derivatives) at x, in x's precision."""
     kind = x.dtype.type
     step = (RANGE[1] - RANGE[0]) / CELLS
@@ -139,7 +139,7 @@ def _numpy_basis(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _numpy(x: np.ndarray, c: np.ndarray, w: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, ...]:
     """The layer by hand in NumPy, with its gradients."""
-    b, slope = _numpy_basis(x)
+    b, slope = numpy_basis(x)
     flat, weights, s = b.reshape(len(x), -1), c.reshape(len(c), -1), 1 / (1 + np.exp(-x))
     y = flat @ weights.T + (x * s) @ w.T
     arriving = (g @ weights).reshape(b.shape)

@@ -6,45 +6,22 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpucore.memory import format_bytes
 from gpucore.report import markdown_table, number, si, to_json
 
 from .results import Result
+from .texts import TEXTS, Texts
 
-HOW = (
-    "One process, one run. Everybody gets the same shapes and the same random data; every result of gpucore is compared with float64 "
-    "in the same run, large ones in some hundred rows. «GPU» rows are the GPU's own time: N calls in a row between two marks (gpucore: "
-    "timestamps around one submission, PyTorch: CUDA events), all of them queued before the first one runs, so that nobody's host time "
-    "counts; median of the runs. The inputs of large rows rotate through more memory than the caches hold. «wall» rows "
-    "are what a program waits: gpucore replays a recorded Pipeline, PyTorch is eager, both wait at the end of N calls. "
-    "PyTorch computes in float32 without TF32. The ratio is their time over ours: above 1 gpucore is faster. «Share» is the least "
-    "time that this adapter's ceilings (a large copy; multiply-adds in registers), measured in the same run by the same method, allow "
-    "for the work, over our time."
-)
-SHORT = (
-    ("matrix product 4096³, float32", "matmul", "4096³"),
-    ("matrix times vector 16384², float32", "GEMV", "16384×16384 f32"),
-    ("matrix times vector 16384², bfloat16 weights", "GEMV", "16384×16384 bf16"),
-    ("softmax of 64 MiB", "memory-bound", "softmax 64"),
-    ("layer norm of 64 MiB", "memory-bound", "layer norm 64"),
-    ("sum of 64 MiB", "memory-bound", "sum 64"),
-    ("Adam step, 25 M parameters (theirs fused)", "memory-bound", "Adam 25"),
-    ("attention, 2048 tokens, causal (theirs: maths)", "attention", "prefill 1×16×2048"),
-    ("attention, one token on 4096 cached (theirs: maths)", "attention", "decode 4096"),
-    ("convolution 64→64, 3×3, 56×56, batch 32", "convolution", "64→64"),
-    ("KAN training step [784, 64, 10], batch 64 (theirs: efficient-kan's way)", "KAN", "training step [784, 64, 10], batch 64"),
-    ("KAN training step [256, 1024, 256], batch 1024 (likewise)", "KAN", "training step [256"),
-    ("MLP training step, batch 128", "training", "MLP 784-128-10 step, batch 128"),
-    ("LeNet-5 training step, batch 128", "training", "LeNet-5 step, batch 128"),
-    ("cold start: import, device, first product", "host", "cold start"),
-)
-"""(what, group, how the row's name begins) of the rows that say most."""
-HEAD = ["row", "clock", "ours", "theirs", "ratio", "rate", "share", "target", "met"]
-RIGHT = (2, 3, 4, 5, 6)
+HEAD = ["row", "clock", "ours", "theirs", "ratio", "rate", "share", "target", "met", "memory, ours and theirs"]
+RIGHT = ("ours", "theirs", "ratio", "rate", "share", "memory, ours and theirs")
 
 
 @dataclass
 class Report:
-    """A whole run: who measured, the ceilings, the rows. facts: label to value; seconds: how long all of it took."""
+    """A whole run: who measured, the ceilings, the rows. facts: label to value; seconds: how long all of it took.
+
+    kind: of TEXTS, and the name of its files.
+    """
 
     device: str
     slug: str
@@ -53,6 +30,12 @@ class Report:
     fma_gflop: float
     results: list[Result] = field(default_factory=list)
     seconds: float = 0.0
+    kind: str = "compare"
+
+    @property
+    def texts(self) -> Texts:
+        """What it says around its numbers."""
+        return TEXTS[self.kind]
 
     @property
     def wrong(self) -> list[Result]:
@@ -78,8 +61,8 @@ class Report:
         """Everything, one row a line."""
         return to_json(
             {
-                "report": "compare", "verdict": self.verdict(), "device": self.device, "slug": self.slug, "facts": self.facts,
-                "notes": HOW, "copy_gb": self.copy_gb, "fma_gflop": self.fma_gflop, "seconds": self.seconds,
+                "report": self.kind, "verdict": self.verdict(), "device": self.device, "slug": self.slug, "facts": self.facts,
+                "notes": self.texts.how, "copy_gb": self.copy_gb, "fma_gflop": self.fma_gflop, "seconds": self.seconds,
                 "rows": [r.as_dict() for r in self.results],
             }
         )  # fmt: skip
@@ -89,7 +72,8 @@ class Report:
         """The opposite of `as_json`."""
         data = json.loads(text)
         results = [Result.from_dict(r) for r in data["rows"]]
-        return cls(data["device"], data["slug"], data["facts"], data["copy_gb"], data["fma_gflop"], results, data["seconds"])
+        numbers = data["copy_gb"], data["fma_gflop"], results, data["seconds"]
+        return cls(data["device"], data["slug"], data["facts"], *numbers, kind=data["report"])
 
     def groups(self) -> dict[str, list[Result]]:
         """The rows by group."""
@@ -102,22 +86,30 @@ class Report:
         """The head, a table per group, and what is to be said of single rows."""
         facts = [*self.facts.items(), ("copy", f"{number(self.copy_gb)} GB/s, bytes read and written")]
         facts.append(("multiply-add in registers", f"{number(self.fma_gflop / 1e3)} TFLOP/s"))
-        parts = ["# gpucore beside PyTorch and NumPy", f"**{self.verdict()}.**", HOW, "![Ratios of all rows](compare.png)"]
+        parts = [f"# {self.texts.title}", f"**{self.verdict()}.**", self.texts.how, f"![Ratios of all rows]({self.kind}.png)"]
         if self.in_short():
             parts += ["## In short", self.in_short()]
         parts.append(markdown_table(["", ""], facts))
+        columns = [*self.columns(), len(HEAD)]
+        head = [[*HEAD, "other peers"][i] for i in columns]
+        right = [i for i, name in enumerate(head) if name in RIGHT]
         for group, results in self.groups().items():
-            head = [*HEAD, "other peers"]
-            parts += [f"## {group}", markdown_table(head, [[*cells(r), others(r)] for r in results], right=RIGHT)]
+            lines = [[[*cells(r), others(r)][i] for i in columns] for r in results]
+            parts += [f"## {group}", markdown_table(head, lines, right=right)]
         said = [f"- {r.group}, {r.name}: {line}" for r in self.results for line in remarks(r)]
         if said:
             parts += ["## Remarks", "\n".join(said)]
         return "\n\n".join(parts) + "\n"
 
+    def columns(self) -> list[int]:
+        """Those of HEAD in which any row has something to say."""
+        shown = [cells(r) for r in self.results]
+        return [i for i in range(len(HEAD)) if i < 2 or any(row[i] != "-" for row in shown)]
+
     def in_short(self) -> str:
-        """A table of the rows in SHORT, for a README; empty when none of them ran."""
+        """A table of the rows that say most, for a README; empty when none of them ran."""
         rows = []
-        for title, group, start in SHORT:
+        for title, group, start in self.texts.short:
             found = next((r for r in self.results if r.group == group and r.name.startswith(start) and r.counts), None)
             theirs = found.peers.get(found.main) if found else None
             if found is None or found.ours is None:
@@ -126,7 +118,8 @@ class Report:
             rows.append([title, si(found.ours.seconds, "s"), si(theirs.seconds, "s") if theirs else "-", ratio_text(found.ratio()), share])
         peer = next((r.main for r in self.results if r.main), "").split(" ")[0]
         head = ["work", "gpucore", peer, "ratio", "share of the ceiling"]
-        return markdown_table(head, rows, right=(1, 2, 3)) if rows else ""
+        shown = 5 if any(row[4] for row in rows) else 4
+        return markdown_table(head[:shown], [row[:shown] for row in rows], right=(1, 2, 3)) if rows else ""
 
 
 def cells(r: Result) -> list[str]:
@@ -137,7 +130,14 @@ def cells(r: Result) -> list[str]:
     return [
         r.name, r.clock, shown, f"{si(theirs.seconds, 's')} {_short(r.main)}" if theirs else "-", ratio_text(r.ratio()), rate_text(r),
         "-" if r.share is None or not r.counts else f"{r.share:.0%}", r.target_text(), "-" if met is None else "yes" if met else "NO",
+        memory_text(r),
     ]  # fmt: skip
+
+
+def memory_text(r: Result) -> str:
+    """Peak memory of ours and of the first peer."""
+    found = [format_bytes(r.memory[name]) if name in r.memory else "-" for name in ("", r.main)]
+    return " / ".join(found) if "" in r.memory else "-"
 
 
 def _short(peer: str) -> str:
@@ -162,7 +162,11 @@ def rate_text(r: Result) -> str:
 
 def others(r: Result) -> str:
     """The further peers with their ratios."""
-    return "; ".join(f"{name} {si(t.seconds, 's')} ({ratio_text(r.ratio(name))})" for name, t in r.peers.items() if name != r.main)
+    found = []
+    for name, t in r.peers.items():
+        memory = f", {format_bytes(r.memory[name])}" if name in r.memory else ""
+        found.append(f"{name} {si(t.seconds, 's')} ({ratio_text(r.ratio(name))}{memory})")
+    return "; ".join(found[1:] if r.main else found)
 
 
 def remarks(r: Result) -> list[str]:
@@ -180,8 +184,10 @@ def terminal_lines(report: Report) -> list[str]:
     """The table of ratios in plain text, groups as headings, then the ceilings and the verdict."""
     from gpucore.cli.output import table_lines
 
-    rows = [[f"{r.group}: {r.name}", *cells(r)[1:]] for r in report.results]
-    lines = table_lines(HEAD, rows, "".join("r" if i in RIGHT else "l" for i in range(len(HEAD))))
+    columns = report.columns()
+    rows = [[[f"{r.group}: {r.name}", *cells(r)[1:]][i] for i in columns] for r in report.results]
+    head = [HEAD[i] for i in columns]
+    lines = table_lines(head, rows, "".join("r" if name in RIGHT else "l" for name in head))
     for r in report.results:
         serious = remarks(r)[: bool(r.failure) + r.wrong + len(r.peer_failures)]
         lines += [f"{r.group}: {r.name}: {text}" for text in serious]

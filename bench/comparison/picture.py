@@ -29,7 +29,7 @@ def as_png(report: Report) -> bytes:
     axes = figure.add_subplot()
     mains = [r.main for r in shown if r.main]
     usual = max(mains, key=mains.count, default="nobody")
-    labels, low, high = _bars(axes, shown, usual)
+    labels, low, high = _bars(axes, shown, usual, report.texts.marked)
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     axes.set_ylim(max((y for y, _ in labels), default=0) + 0.9, -1.9)
@@ -45,16 +45,16 @@ def as_png(report: Report) -> bytes:
         axes.spines[side].set_visible(False)
     axes.set_xlabel("their time / our time (logarithmic): right of the line gpucore is faster")
     axes.set_title(f"{report.device}: gpucore against {usual}", fontsize=11, loc="left", pad=22)
-    _legend(axes)
+    _legend(axes, report.texts.marked)
     figure.tight_layout()
     out = io.BytesIO()
     figure.savefig(out, format="png")
     return out.getvalue()
 
 
-def _bars(axes: Any, shown: list[Result], usual: str) -> tuple[list[tuple[float, str]], float, float]:
-    """Draws; returns (y, label) of each row and the axis's range."""
-    values = [x for r in shown for x in (r.ratio(), target_ratio(r)) if x]
+def _bars(axes: Any, shown: list[Result], usual: str, marked: str) -> tuple[list[tuple[float, str]], float, float]:
+    """Draws; returns (y, label) of each row and the axis's range. marked: a further peer, shown as a diamond."""
+    values = [x for r in shown for x in (r.ratio(), target_ratio(r), r.ratio(marked) if marked else None) if x]
     low, high = max(SHOWN[0], min([0.7, *values]) / 1.2), min(SHOWN[1], max([1.5, *values]) * 1.2)
     labels: list[tuple[float, str]] = []
     y, group = 0.0, ""
@@ -72,6 +72,9 @@ def _bars(axes: Any, shown: list[Result], usual: str) -> tuple[list[tuple[float,
             end = max(low, min(high, ratio))
             axes.barh(y, end - 1, left=1, height=0.68, color=colour, zorder=2)
             axes.plot([end], [y], marker="o", markersize=3.4, color=colour, zorder=3)
+        second = r.ratio(marked) if marked else None
+        if second is not None:
+            axes.plot([max(low, min(high, second))], [y], marker="D", markersize=4, color="#2b5c8a", markerfacecolor="white", zorder=4)
         mark = target_ratio(r)
         if mark and low < mark < high:
             axes.plot([mark, mark], [y - 0.45, y + 0.45], color="#111111", linewidth=1.6, zorder=4)
@@ -84,10 +87,13 @@ def _label(r: Result, usual: str) -> str:
     return r.name if r.main in ("", usual) or "compiled" in r.name else f"{r.name} ({r.main})"
 
 
-def _legend(axes: Any) -> None:
+def _legend(axes: Any, marked: str) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles = [Patch(color=MET, label="target met"), Patch(color=MISSED, label="target missed"), Patch(color=FREE, label="no target")]
     handles.append(Line2D([], [], color="#111111", linewidth=1.6, marker="|", linestyle="none", markersize=9, label="where the target is"))
-    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, fontsize=8, frameon=False, borderaxespad=0.2)
+    if marked:
+        diamond = dict(marker="D", markersize=4, color="#2b5c8a", markerfacecolor="white", linestyle="none")
+        handles.append(Line2D([], [], label=f"against {marked}", **diamond))
+    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5, fontsize=8, frameon=False, borderaxespad=0.2)

@@ -48,7 +48,7 @@ class Result:
 
     flops, bytes: of one call. share: the least time that the ceilings measured in this run allow, over ours; bound: which
     ceiling that is. correct: None where there is nothing to compare. error: the relative L2 distance from float64.
-    failure: why ours has no time; peer_failures: why a peer has none. clock: "GPU" or "wall".
+    failure: why ours has no time; peer_failures: why a peer has none. clock: "GPU" or "wall". memory: peak bytes by name, "" ours.
     """
 
     group: str
@@ -68,6 +68,7 @@ class Result:
     peer_failures: dict[str, str] = field(default_factory=dict)
     targets: list[Target] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    memory: dict[str, int] = field(default_factory=dict)
 
     @property
     def wrong(self) -> bool:

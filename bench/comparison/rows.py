@@ -86,9 +86,11 @@ def sentence(error: BaseException) -> str:
 
 
 def attempt(result: Result, peer: str, measure: Callable[[], Any]) -> None:
-    """Adds a peer's timing; what it raises is said and the row goes on."""
+    """Adds a peer's timing; what it raises, or why it is left out, is said and the row goes on."""
     try:
         result.peers[peer] = measure()
+    except LeftOut as reason:
+        result.peer_failures[peer] = str(reason)
     except Exception as error:  # a peer's failure says nothing of ours
         result.peer_failures[peer] = sentence(error)
 

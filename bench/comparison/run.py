@@ -15,7 +15,7 @@ from . import adam, attention, convolution, host, kan, products, streaming, trai
 from .context import Context
 from .page import Report
 from .results import Result
-from .rows import Row, all_rows, run_row
+from .rows import Row, run_row
 
 COMPILE_UNTIL = 90.0
 """Seconds into a run after which rows that compile are left out, unless they are asked for."""
@@ -30,17 +30,17 @@ def load() -> str:
     return f"{busy:.1f} on {cores} cores{disturbed}"
 
 
-def chosen(ctx: Context, only: Sequence[str], *, quick: bool = False) -> list[Row]:
+def chosen(rows: Sequence[Row], only: Sequence[str], *, quick: bool = False) -> list[Row]:
     """The rows that fit one of the patterns, all without one; of a quick run only the ones for it."""
-    found = [row for row in all_rows(ctx) if not only or any(row.fits(pattern) for pattern in only)]
+    found = [row for row in rows if not only or any(row.fits(pattern) for pattern in only)]
     return [row for row in found if row.quick] if quick and not only else found
 
 
 def run(
     ctx: Context, wanted: Sequence[Row], *, compiles: bool | None = None, progress: Callable[[str], Any] = lambda what: None,
-    done: Callable[[Result], Any] = lambda result: None,
+    done: Callable[[Result], Any] = lambda result: None, kind: str = "compare",
 ) -> Report:  # fmt: skip
-    """Measures these rows. compiles: whether rows with torch.compile run; None: while time allows."""
+    """Measures these rows. compiles: whether rows with torch.compile run; None: while time allows. kind: of the report."""
     start = time.perf_counter()
     progress("warm-up, ceilings")
     ctx.warm_up()
@@ -63,6 +63,8 @@ def run(
     tuned = len(ctx.device.tuned)
     facts["tuning"] = f"{tuned} measured choices of this adapter" if tuned else "none: the defaults run (gpucore tune measures)"
     facts["load"] = load()
+    if ctx.where == "cpu":
+        facts["PyTorch's threads"] = str(ctx.torch.get_num_threads())
     if ctx.torch is None:
         facts["PyTorch"] = "not installed: its columns are empty"
-    return Report(info.name, slug(info), facts, ctx.copy_gb, ctx.fma_gflop, results, time.perf_counter() - start)
+    return Report(info.name, slug(info), facts, ctx.copy_gb, ctx.fma_gflop, results, time.perf_counter() - start, kind)

@@ -16,7 +16,8 @@ from ..systems.mnist.models import make_model
 from ..systems.mnist.parity import IMAGES, Slice, forward_slices, step_slices
 from ..systems.mnist.training import Settings, train, write_results
 from .common import open_device
-from .mnist import EpochTable, show_download, show_slices
+from .epochs import EpochTable
+from .mnist import show_download, show_slices
 from .output import Output
 
 EXAMPLES = """\

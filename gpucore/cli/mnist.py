@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from ..device import Device
 from ..errors import ConfigError
@@ -14,8 +14,8 @@ from ..systems.mnist.models import MODELS
 from ..systems.mnist.parity import Slice, compare
 from ..systems.mnist.sanity import overfit
 from ..systems.mnist.training import OPTIMIZERS, RATES, SCHEDULES, Settings, train, write_results
-from ..train import Silent
 from .common import open_device
+from .epochs import EpochTable
 from .output import Output, Progress
 
 EXAMPLES = """\
@@ -137,47 +137,3 @@ def show_slices(out: Output, slices: Sequence[Slice]) -> None:
         for s in slices
     ]  # fmt: skip
     out.table(("part", "slice", "shape", "max abs", "relative L2", "tolerance", "result"), rows, "   rrr")
-
-
-class EpochTable(Silent):
-    """A line per epoch under a head, and a bar while one runs."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._bar: Progress | None = None
-        self._done = 0
-        self._headed = False
-
-    def __enter__(self) -> EpochTable:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def start(self, epoch: int, epochs: int, batches: int | None) -> None:
-        """An epoch begins."""
-        label = f"epoch {epoch}/{epochs}" if epochs > 1 else "steps"
-        self._bar, self._done = Progress(self._stream, batches or 1, label), 0
-
-    def step(self, loss: float | None) -> None:
-        """Moves the bar."""
-        self._done += 1
-        if self._bar is not None:
-            self._bar.show(self._done, "" if loss is None else f"loss {loss:.4f}")
-
-    def end(self, record: Mapping[str, float], epochs: int) -> None:
-        """Prints the epoch's line in place of the bar."""
-        self.close()
-        if not self._headed:
-            print("epoch   train loss   test loss   test accuracy   learning rate   seconds   images/s", file=self._stream)
-            self._headed = True
-        print(
-            f"{int(record['epoch']):>5}{record['loss']:>13.4f}{record['val_loss']:>12.4f}{record['val_accuracy']:>16.2%}{record['lr']:>16.4g}"
-            f"{record['seconds']:>10.1f}{record['samples_per_second']:>11,.0f}",
-            file=self._stream, flush=True,
-        )  # fmt: skip
-
-    def close(self) -> None:
-        """Removes the bar."""
-        if self._bar is not None:
-            self._bar.clear()

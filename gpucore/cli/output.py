@@ -43,7 +43,12 @@ class Output:
     def result(self, value: Any) -> None:
         """The result as one JSON document."""
         if self.as_json:
-            print(json.dumps(plain(value, 9), indent=2, ensure_ascii=False))
+            print(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """One JSON document of plain values, arrays and tuples included; numbers with nine digits."""
+    return json.dumps(plain(value, 9), indent=2, ensure_ascii=False)
 
 
 def table_lines(head: Sequence[str], rows: Sequence[Sequence[Any]], right: str = "") -> list[str]:

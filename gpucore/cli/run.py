@@ -8,7 +8,7 @@ from typing import Any
 
 from .common import add_common
 
-SYSTEMS = ("mnist",)
+SYSTEMS = ("mnist", "kan")
 """The modules beside this one that run a system; each has `add_parser(subparsers)` and `run(args) -> int`."""
 
 EXAMPLES = """\
@@ -16,6 +16,7 @@ examples:
   gpucore run mnist --model lenet
   gpucore run mnist sanity
   gpucore run mnist parity --device 0
+  gpucore run kan mnist
 """
 
 

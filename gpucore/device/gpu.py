@@ -60,7 +60,7 @@ class GpuDevice(Device):
         self.pool = MemoryPool(self._create_buffer, self._destroy, limit.resolve(total), info.limits["max_buffer"])
         # A software driver needs the processor that a spinning host would take.
         self.staging = Staging(self.native, self.pool, 0.0 if info.kind == "software" else SPIN)
-        self.pool.on_pressure = self.staging.trim
+        self.pool.on_pressure = self._make_room
         self.poison = False
         self._lock = threading.RLock()
         self._local = threading.local()
@@ -287,6 +287,16 @@ class GpuDevice(Device):
 
     def _create_buffer(self, size: int) -> Any:
         return self.native.create_buffer(size, n.TENSOR_USAGE)
+
+    def _make_room(self) -> None:
+        """Frees transfer buffers when memory is short, those that are under way too, once the device is done with them."""
+        # Without waiting for the lock: the thread that has it may itself be waiting for the pool, which calls this.
+        if self._lock.acquire(blocking=False):
+            try:
+                self.synchronize()
+            finally:
+                self._lock.release()
+        self.staging.trim()
 
     def _destroy(self, block: Block) -> None:
         for key in block.groups:

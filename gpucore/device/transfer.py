@@ -54,6 +54,13 @@ def _bucket(nbytes: int) -> int:
     return 1 << max(12, (nbytes - 1).bit_length())
 
 
+def transfer_size(nbytes: int, *, reading: bool = False) -> int:
+    """The bytes of the transfer buffer through which so many pass at a time, to the device or from it."""
+    if reading:
+        return _bucket(nbytes)
+    return 0 if nbytes <= DIRECT else _bucket(min(nbytes, CHUNK))
+
+
 class Readback:
     """The values of a tensor on their way to the host.
 

@@ -19,6 +19,7 @@ from . import (
     scatter,
     shape,
     spline,
+    spline_knots,
     spline_table,
 )
 
@@ -41,5 +42,6 @@ __all__ = [
     "scatter",
     "shape",
     "spline",
+    "spline_knots",
     "spline_table",
 ]

@@ -60,6 +60,13 @@ def _extremes(op: str) -> np.ndarray:
     return values
 
 
+def _far(rng: np.random.Generator) -> np.ndarray:
+    """Numbers of every size, on both sides of 1024, where the reduction to a quarter turn changes."""
+    sizes = np.concatenate([np.exp(rng.uniform(np.log(1e-38), np.log(3.4e38), 4000)), rng.uniform(1000, 1050, 1000), [1024, 3.4e38]])
+    signed: np.ndarray = (sizes * rng.choice([-1, 1], len(sizes))).astype(np.float32)
+    return signed
+
+
 @kernel(
     "elementwise/unary", ref=ref.unary, flops=1, bench=[dict(x=(1 << 24,), op=op) for op in ("exp", "gelu", "relu", "tanh")],
     rtol=3e-6, atol=1e-7, l2=1e-6,
@@ -68,7 +75,7 @@ def _extremes(op: str) -> np.ndarray:
     + [dict(x=_extremes("clip"), op="clip", low=low, high=high) for low, high in ((-inf, 2.0), (0.1, inf), (3.0, -1.0))]
     + [dict(x=lambda rng: (20 * rng.standard_normal(4001)).astype(np.float32), op=op, low=0.1, id=f"{op} wide")
        for op in UNARY if op not in ("exp", "log", "sqrt", "rsqrt")]
-    + [dict(x=(65537 * 1024 + 3,), op="relu", large=True)],
+    + [dict(x=_far, op=op, id=f"{op} far") for op in ("sin", "cos", "atan")] + [dict(x=(65537 * 1024 + 3,), op="relu", large=True)],
 )  # fmt: skip
 def unary(x: Array, *, op: str, low: float = 0.0, high: float = 0.0) -> Launch:
     """op(x), elementwise; `low` is the slope of leaky_relu, `low` and `high` the ends of clip."""

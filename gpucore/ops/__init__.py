@@ -11,4 +11,5 @@ from .random import *
 from .reduce import *
 from .shape import *
 from .spline import *
+from .spline_knots import *
 from .spline_table import *

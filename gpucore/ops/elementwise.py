@@ -23,10 +23,30 @@ from .arithmetic import (
     where,
 )  # fmt: skip
 from .convert import as_tensor, astype, copy, full_like, ones_like, stop_gradient, zeros_like
-from .unary import abs, clip, exp, gelu, leaky_relu, log, negative, relu, rsqrt, sigmoid, sign, silu, softplus, sqrt, tanh
+from .unary import (
+    abs,
+    atan,
+    clip,
+    cos,
+    exp,
+    gelu,
+    leaky_relu,
+    log,
+    negative,
+    relu,
+    rsqrt,
+    sigmoid,
+    sign,
+    silu,
+    sin,
+    softplus,
+    sqrt,
+    tanh,
+)  # fmt: skip
 
 __all__ = [
-    "abs", "add", "as_tensor", "astype", "clip", "copy", "divide", "equal", "exp", "full_like", "gelu", "greater", "greater_equal",
-    "leaky_relu", "less", "less_equal", "log", "maximum", "minimum", "multiply", "negative", "not_equal", "ones_like", "power", "relu",
-    "rsqrt", "sigmoid", "sign", "silu", "softplus", "sqrt", "stop_gradient", "subtract", "tanh", "where", "zeros_like",
+    "abs", "add", "as_tensor", "astype", "atan", "clip", "copy", "cos", "divide", "equal", "exp", "full_like", "gelu", "greater",
+    "greater_equal", "leaky_relu", "less", "less_equal", "log", "maximum", "minimum", "multiply", "negative", "not_equal", "ones_like",
+    "power", "relu", "rsqrt", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt", "stop_gradient", "subtract", "tanh", "where",
+    "zeros_like",
 ]  # fmt: skip

@@ -152,7 +152,8 @@ def _to_coefficients(x: Any, g: Any, s: Any, *, order: int, written: Any = None,
         written = _write_out(x, s, order=order, **grid) if written is None else written
         result = linalg.matmul(g, written, transpose_a=True).view(shape)
     else:
-        result = kan_unpack(K.kan_coefficient_gradient(x, g, s, split=_split(x, g.shape[1]), order=order, **grid))[0]
+        split = samples_per_split(x.shape[0], x.shape[1], g.shape[1], x.device.kind)
+        result = kan_unpack(K.kan_coefficient_gradient(x, g, s, split=split, order=order, **grid))[0]
 
     def backward(h: Any) -> Sequence[Any]:
         return (
@@ -181,10 +182,10 @@ def _times(value: Any, s: Any) -> Any:
     return value if s is None else elementwise.multiply(value, s)
 
 
-def _split(x: Any, outputs: int) -> int:
+def samples_per_split(batch: int, inputs: int, outputs: int, kind: str) -> int:
     """Samples per workgroup of the gradient to the coefficients: whole rounds, so that enough workgroups share the work."""
     lanes = K.gradient_lanes(outputs)
     at_once = lanes * K.ROUND
-    tiles = x.shape[1] * ceil_div(outputs, lanes * 4)
-    splits = ceil_div(WORKGROUPS_WANTED.get(x.device.kind, 512), tiles)
-    return ceil_div(ceil_div(x.shape[0], splits), at_once) * at_once
+    tiles = inputs * ceil_div(outputs, lanes * 4)
+    splits = ceil_div(WORKGROUPS_WANTED.get(kind, 512), tiles)
+    return ceil_div(ceil_div(batch, splits), at_once) * at_once

@@ -26,6 +26,8 @@ ALIGN = 64
 """Elements at whose multiples a part of a tensor may begin: 256 bytes, the largest alignment that adapters want."""
 FEW_SAMPLES = 16
 """Up to here a layer reads only those rows of its table that count."""
+LONGEST_SUM = 256
+"""Inputs that one workgroup adds up at most: a longer sum in float32 would lose the seventh digit."""
 WORKGROUPS = {64: 512, 128: 264}
 """Workgroups wanted for one product, by the side of their tiles: sums are split until there are about as many."""
 
@@ -139,10 +141,15 @@ def _run_layer(x: Any, table: Any, bias: Any, base: bool, grid: dict[str, Any]) 
     (batch, inputs), outputs = x.shape, table.shape[2]
     if batch <= FEW_SAMPLES:
         return K.kan_table_narrow(x, table, bias, base=base, **grid)
-    tile = K.best_tile(batch, outputs)
-    split = _share(inputs, ceil_div(batch, tile) * ceil_div(outputs, tile), WORKGROUPS[tile], 8)
+    split = layer_split(batch, inputs, outputs)
     y = K.kan_tile_layer(x, table, bias if split >= inputs else None, split=split, base=base, **grid)
     return y.view((batch, outputs)) if split >= inputs else K.kan_sum(y, bias)
+
+
+def layer_split(batch: int, inputs: int, outputs: int) -> int:
+    """How many inputs one workgroup of a layer adds up."""
+    tile = K.best_tile(batch, outputs)
+    return min(LONGEST_SUM, _share(inputs, ceil_div(batch, tile) * ceil_div(outputs, tile), WORKGROUPS[tile], 8))
 
 
 def _run_gradient(x: Any, g: Any, bias: bool, base: bool, grid: dict[str, Any]) -> tuple[Any, Any]:

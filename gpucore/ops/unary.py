@@ -13,7 +13,8 @@ from ..kernels import elementwise as K
 from . import arithmetic, convert
 
 __all__ = [
-    "abs", "clip", "exp", "gelu", "leaky_relu", "log", "negative", "relu", "rsqrt", "sigmoid", "sign", "silu", "softplus", "sqrt", "tanh",
+    "abs", "atan", "clip", "cos", "exp", "gelu", "leaky_relu", "log", "negative", "relu", "rsqrt", "sigmoid", "sign", "silu", "sin",
+    "softplus", "sqrt", "tanh",
 ]  # fmt: skip
 
 _SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
@@ -99,6 +100,21 @@ def _sign(x: Any) -> tuple[Any, Backward]:
     return K.unary(x, op="sign"), lambda g: (None,)
 
 
+@differentiable
+def _sin(x: Any) -> tuple[Any, Backward]:
+    return K.unary(x, op="sin"), lambda g: (lambda: arithmetic.multiply(g, _cos(x)),)
+
+
+@differentiable
+def _cos(x: Any) -> tuple[Any, Backward]:
+    return K.unary(x, op="cos"), lambda g: (lambda: _negative(arithmetic.multiply(g, _sin(x))),)
+
+
+@differentiable
+def _atan(x: Any) -> tuple[Any, Backward]:
+    return K.unary(x, op="atan"), lambda g: (lambda: arithmetic.divide(g, arithmetic.multiply(x, x) + 1.0),)
+
+
 def negative(x: Any) -> Any:
     """-x."""
     return arithmetic.subtract(0, _signed(x)) if _is_whole(x) else _negative(convert.to_float(x))
@@ -137,6 +153,21 @@ def exp(x: Any) -> Any:
 def log(x: Any) -> Any:
     """The natural logarithm; -∞ at 0, NaN below."""
     return _log(convert.to_float(x))
+
+
+def sin(x: Any) -> Any:
+    """The sine of x in radians, accurate at every size; NaN at ±∞."""
+    return _sin(convert.to_float(x))
+
+
+def cos(x: Any) -> Any:
+    """The cosine of x in radians, accurate at every size; NaN at ±∞."""
+    return _cos(convert.to_float(x))
+
+
+def atan(x: Any) -> Any:
+    """The angle from -π/2 to π/2 whose tangent is x."""
+    return _atan(convert.to_float(x))
 
 
 def tanh(x: Any) -> Any:

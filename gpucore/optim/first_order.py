@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from math import isfinite, isinf
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -55,8 +56,8 @@ class FirstOrder(Optimizer):
         who = type(self).__name__
         check_rate(who, lr)
         self.weight_decay = check_range(who, "weight_decay", weight_decay, low=0.0)
-        if max_grad_norm is not None and not max_grad_norm > 0:
-            raise ConfigError(f"{who}: max_grad_norm is {max_grad_norm}; wants a positive number")
+        if max_grad_norm is not None and not (isinstance(max_grad_norm, Real) and max_grad_norm > 0):
+            raise ConfigError(f"{who}: max_grad_norm is {max_grad_norm!r}; wants a positive number")
         if clip_value is not None and not (clip_value > 0 and isfinite(clip_value)):
             raise ConfigError(f"{who}: clip_value is {clip_value}; wants a positive number")
         self.max_grad_norm, self.clip_value = max_grad_norm, clip_value

@@ -27,7 +27,8 @@ Batches = Iterable[tuple[Any, Any]]
 class Trainer:
     """Trains a model: each step is one recorded submission, and no step waits for a number.
 
-    loss:     (output, target) to a scalar, the mean over the batch: `gc.ops.cross_entropy`.
+    loss:     (output, target) to a scalar, the mean over the batch: `gc.ops.cross_entropy`. When it has a method
+              `of_model(model, x, target)`, training takes that instead: a loss that looks at more than the output.
     schedule: step (from 0) to learning rate; None leaves the optimizer's alone.
     metrics:  {name: (output, target) -> scalar}, for validation; None means accuracy for cross_entropy, else none.
     Freeze parameters before making the optimizer and the trainer: what they train is settled then.
@@ -155,10 +156,11 @@ class Trainer:
 def train_step(model: Module, optimizer: Any, loss: Loss) -> Callable[[Any, Any], Any]:
     """The function of one step: forward, loss, gradients, update; it returns the loss."""
     trained = [(i, p) for i, p in enumerate(optimizer.params) if not getattr(p, "frozen", False)]
+    of_model = getattr(loss, "of_model", None)
 
     def step(x: Any, y: Any) -> Any:
         with GradientTape() as tape:
-            value = loss(model(x), y)
+            value = loss(model(x), y) if of_model is None else of_model(model, x, y)
         grads: list[Any] = [None] * len(optimizer.params)
         for (i, _), g in zip(trained, tape.gradient(value, [p for _, p in trained]), strict=True):
             grads[i] = g

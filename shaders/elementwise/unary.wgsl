@@ -8,6 +8,7 @@ override OP: u32;
 //!include lib/math.wgsl
 //!include lib/exp2.wgsl
 //!include lib/erf.wgsl
+//!include lib/trig.wgsl
 
 struct Params { size: u32, low: f32, high: f32 }
 
@@ -32,6 +33,9 @@ fn apply(v: f32) -> f32 {
         case 12u: { return v * normal_cdf(v); }
         case 13u: { return v * stable_sigmoid(1.59576912 * v * (1.0 + 0.044715 * v * v)); }  // (1 + tanh u)/2 is sigmoid(2u)
         case 14u: { return select(v, params.low * v, v < 0.0); }
+        case 15u: { return accurate_sin(v); }
+        case 16u: { return accurate_cos(v); }
+        case 17u: { return accurate_atan(v); }
         default: { return select(select(select(v, params.low, v < params.low), params.high, max(v, params.low) > params.high), v, is_nan(v)); }
     }
 }

@@ -8,6 +8,7 @@ override VECTOR_B: bool = false;
 override HAS_BIAS: bool = false;
 const ROWS = 16u;
 const LANES = 8u;
+const LONGEST = 512u;  // inner indices that are added up in one go: longer sums are made of such, which keeps more digits
 //!include lib/index.wgsl
 //!include lib/tile_weights.wgsl
 //!include lib/tile_activation.wgsl
@@ -42,6 +43,24 @@ var<private> s12: vec4<f32>;
 var<private> s13: vec4<f32>;
 var<private> s14: vec4<f32>;
 var<private> s15: vec4<f32>;
+
+// What the sums of earlier stretches of the inner axis have come to.
+var<private> t0: vec4<f32>;
+var<private> t1: vec4<f32>;
+var<private> t2: vec4<f32>;
+var<private> t3: vec4<f32>;
+var<private> t4: vec4<f32>;
+var<private> t5: vec4<f32>;
+var<private> t6: vec4<f32>;
+var<private> t7: vec4<f32>;
+var<private> t8: vec4<f32>;
+var<private> t9: vec4<f32>;
+var<private> t10: vec4<f32>;
+var<private> t11: vec4<f32>;
+var<private> t12: vec4<f32>;
+var<private> t13: vec4<f32>;
+var<private> t14: vec4<f32>;
+var<private> t15: vec4<f32>;
 
 fn read_a(i: u32) -> f32 { return a[i >> 2u][i & 3u]; }
 
@@ -99,6 +118,14 @@ fn add_high(x: array<vec4<f32>, 8>, y: mat4x4<f32>) {
     s12 += row_times(x[4], y); s13 += row_times(x[5], y); s14 += row_times(x[6], y); s15 += row_times(x[7], y);
 }
 
+// Ends a stretch: its sums go to the totals.
+fn fold() {
+    t0 += s0; t1 += s1; t2 += s2; t3 += s3; t4 += s4; t5 += s5; t6 += s6; t7 += s7;
+    t8 += s8; t9 += s9; t10 += s10; t11 += s11; t12 += s12; t13 += s13; t14 += s14; t15 += s15;
+    s0 = vec4<f32>(); s1 = s0; s2 = s0; s3 = s0; s4 = s0; s5 = s0; s6 = s0; s7 = s0;
+    s8 = s0; s9 = s0; s10 = s0; s11 = s0; s12 = s0; s13 = s0; s14 = s0; s15 = s0;
+}
+
 fn store(start: u32, r: u32, c: u32, sums: vec4<f32>) {
     if r >= params.rows || c >= params.cols { return; }
     for (var j = 0u; j < min(4u, params.cols - c); j++) {
@@ -115,13 +142,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if !tile.inside { return; }
     let r = tile.row;
     let c = tile.col + lane * 4u;
-    for (var k = 0u; k < params.inner; k += 4u) {
-        let y = b_block(tile.b, k, c);
-        add_low(eight_rows(tile.a, r, k, lane), y);
-        add_high(eight_rows(tile.a, r + 8u, k, lane), y);
+    for (var first = 0u; first < params.inner; first += LONGEST) {
+        let end = min(first + LONGEST, params.inner);
+        for (var k = first; k < end; k += 4u) {
+            let y = b_block(tile.b, k, c);
+            add_low(eight_rows(tile.a, r, k, lane), y);
+            add_high(eight_rows(tile.a, r + 8u, k, lane), y);
+        }
+        fold();
     }
-    store(tile.out, r, c, s0); store(tile.out, r + 1u, c, s1); store(tile.out, r + 2u, c, s2); store(tile.out, r + 3u, c, s3);
-    store(tile.out, r + 4u, c, s4); store(tile.out, r + 5u, c, s5); store(tile.out, r + 6u, c, s6); store(tile.out, r + 7u, c, s7);
-    store(tile.out, r + 8u, c, s8); store(tile.out, r + 9u, c, s9); store(tile.out, r + 10u, c, s10); store(tile.out, r + 11u, c, s11);
-    store(tile.out, r + 12u, c, s12); store(tile.out, r + 13u, c, s13); store(tile.out, r + 14u, c, s14); store(tile.out, r + 15u, c, s15);
+    store(tile.out, r, c, t0); store(tile.out, r + 1u, c, t1); store(tile.out, r + 2u, c, t2); store(tile.out, r + 3u, c, t3);
+    store(tile.out, r + 4u, c, t4); store(tile.out, r + 5u, c, t5); store(tile.out, r + 6u, c, t6); store(tile.out, r + 7u, c, t7);
+    store(tile.out, r + 8u, c, t8); store(tile.out, r + 9u, c, t9); store(tile.out, r + 10u, c, t10); store(tile.out, r + 11u, c, t11);
+    store(tile.out, r + 12u, c, t12); store(tile.out, r + 13u, c, t13); store(tile.out, r + 14u, c, t14); store(tile.out, r + 15u, c, t15);
 }

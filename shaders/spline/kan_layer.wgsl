@@ -50,19 +50,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         share_basis(lane, first_sample, first_input);
         workgroupBarrier();
         let count = min(INPUTS, params.inputs - first_input);
+        var part = array<vec4<f32>, SAMPLES>();  // short sums added up keep more digits than one long one
         for (var i = 0u; i < count; i++) {
             for (var s = 0u; s < SAMPLES; s++) {
                 let n = s * INPUTS + i;
                 for (var r = 0u; r <= DEGREE; r++) {
                     let at = (row[n] + r) * params.outputs + j;
                     if COLUMNS == 1u {
-                        sums[s].x += values[n][r] * table[at.x];
+                        part[s].x += values[n][r] * table[at.x];
                     } else {
-                        sums[s] += values[n][r] * vec4(table[at.x], table[at.y], table[at.z], table[at.w]);
+                        part[s] += values[n][r] * vec4(table[at.x], table[at.y], table[at.z], table[at.w]);
                     }
                 }
             }
         }
+        for (var s = 0u; s < SAMPLES; s++) { sums[s] += part[s]; }
         workgroupBarrier();
     }
     var add = vec4(0.0);

@@ -7,17 +7,26 @@ network.refine(20)
 network.save("network.safetensors")
 """
 
+from .activations import edge_l1
+from .adaptive import AdaptiveGrid
 from .baked import BakedError, BakedKan
-from .config import PRESETS, KanConfig, MemoryEstimate
+from .config import PRESETS, KanConfig
+from .explaining import Explanation, explain
 from .fitting import fit
 from .grid import Grid
 from .layer import KanLayer
+from .library import LIBRARY
 from .losses import LOSSES, KanLoss, coefficient_entropy, l1_sparsity, r2, roughness
+from .memory import MemoryEstimate
 from .network import KanNetwork, OutOfRange
 from .optimizers import OPTIMIZERS, make_optimizer
+from .poker import PokerLoss, action_probabilities
+from .pruning import Pruned
+from .symbolic import EdgeFit, Suggestion, Suggestions
 from .training import KanStep
 
 __all__ = [
-    "LOSSES", "OPTIMIZERS", "PRESETS", "BakedError", "BakedKan", "Grid", "KanConfig", "KanLayer", "KanLoss", "KanNetwork", "KanStep",
-    "MemoryEstimate", "OutOfRange", "coefficient_entropy", "fit", "l1_sparsity", "make_optimizer", "r2", "roughness",
+    "LIBRARY", "LOSSES", "OPTIMIZERS", "PRESETS", "AdaptiveGrid", "BakedError", "BakedKan", "EdgeFit", "Explanation", "Grid", "KanConfig",
+    "KanLayer", "KanLoss", "KanNetwork", "KanStep", "MemoryEstimate", "OutOfRange", "PokerLoss", "Pruned", "Suggestion", "Suggestions",
+    "action_probabilities", "coefficient_entropy", "edge_l1", "explain", "fit", "l1_sparsity", "make_optimizer", "r2", "roughness",
 ]  # fmt: skip

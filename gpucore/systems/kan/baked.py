@@ -17,14 +17,16 @@ from ...device import Device
 from ...device import device as open_device
 from ...device.transfer import Readback
 from ...errors import ConfigError, FormatError
+from .adaptive import AdaptiveGrid, AnyGrid, grid_in_state
 from .config import KanConfig
 from .grid import Grid
-from .inputs import check_width, host_numbers, to_device
+from .inputs import check_finite, check_width, host_numbers, to_device
 from .layer import edge_sums, standardization, standardized
 from .network import KanNetwork
 
 FORMAT = "gpucore-kan-baked"
-VERSION = 1
+VERSION = 2
+"""Of bytes in which a layer has knots of its own; all others are of version 1, which older builds read."""
 DTYPES = ("float16", "int8")
 SCALES = ("output", "layer")
 SILU_SLOPE = 1.1
@@ -45,7 +47,7 @@ class BakedError:
 class BakedLayer:
     """One layer on the host: stored coefficients [out, in, G + p], their scale per output (1 for float16), bias, base."""
 
-    grid: Grid
+    grid: AnyGrid
     stored: np.ndarray
     scale: np.ndarray
     bias: np.ndarray
@@ -59,7 +61,8 @@ class BakedLayer:
     @property
     def nbytes(self) -> int:
         """Bytes of the stored numbers."""
-        return sum(a.nbytes for a in (self.stored, self.scale, self.bias, self.base) if a is not None)
+        knots = self.grid.knots if isinstance(self.grid, AdaptiveGrid) else None
+        return sum(a.nbytes for a in (self.stored, self.scale, self.bias, self.base, knots) if a is not None)
 
 
 class BakedKan:
@@ -77,8 +80,9 @@ class BakedKan:
         self._mean, self._std = standardization(config, self.device)
 
     def _upload(self, layer: BakedLayer) -> tuple[Any, ...]:
-        made = self.device.tensor
-        return made(layer.coefficients()), made(layer.bias), None if layer.base is None else made(layer.base), layer.grid
+        made, base = self.device.tensor, layer.base
+        knots = made(layer.grid.knots) if isinstance(layer.grid, AdaptiveGrid) else None
+        return made(layer.coefficients()), made(layer.bias), None if base is None else made(base), layer.grid, knots
 
     @classmethod
     def of(cls, network: KanNetwork, dtype: str = "float16", *, per: str = "output", samples: Any = None) -> BakedKan:
@@ -89,14 +93,18 @@ class BakedKan:
         """
         if dtype not in DTYPES or per not in SCALES:
             raise ConfigError(f"BakedKan: dtype is {dtype!r} and per {per!r}; wants one of {', '.join(DTYPES)} and of {', '.join(SCALES)}")
+        functions = [k for k, layer in enumerate(network.layers) if layer.symbolic is not None]
+        if functions:
+            raise ConfigError(f"BakedKan: layer {functions[0]} has symbolic edges; wants splines alone, or use the network itself")
         layers = [_bake(k, layer, dtype, per) for k, layer in enumerate(network.layers)]
         bound = error_bound(network, layers)
         baked = cls(network.config, dtype, layers, BakedError(0.0, 0.0, bound), device=network.device)
         x = _points(network) if samples is None else host_numbers("BakedKan", "samples", samples)
         check_width("BakedKan", x.shape, network.config.input_dim, name="samples")
+        check_finite("BakedKan", "samples", x)
         with no_grad():
-            exact = network(x.astype(network.dtype.host)).numpy().astype(np.float64)
-        gap = baked(x.astype(np.float32)).numpy() - exact
+            exact = network(x).numpy().astype(np.float64)
+        gap = baked(x).numpy() - exact
         scale = float(np.linalg.norm(exact)) or 1.0
         baked.error = BakedError(float(np.abs(gap).max()), float(np.linalg.norm(gap)) / scale, bound)
         return baked
@@ -111,8 +119,8 @@ class BakedKan:
         with no_grad():
             z = x if x.ndim == 2 else ops.reshape(x, (x.size // x.shape[-1], x.shape[-1]))
             z = standardized(z, self._mean, self._std)
-            for coefficients, bias, base, grid in self._ready:
-                z = edge_sums(z, coefficients, bias, base, grid)
+            for parts in self._ready:
+                z = edge_sums(z, *parts)
             return z if lead == z.shape[:1] else ops.reshape(z, (*lead, self.config.output_dim))
 
     def forward_async(self, x: Any) -> Readback:
@@ -131,14 +139,16 @@ class BakedKan:
 
     def to_bytes(self) -> bytes:
         """A safetensors image; the configuration lies in it as JSON, in the tensor "header"."""
+        uneven = any(isinstance(layer.grid, AdaptiveGrid) for layer in self.layers)
         header = {
-            "format": FORMAT, "version": VERSION, "dtype": self.dtype, "config": self.config.to_dict(),
+            "format": FORMAT, "version": VERSION if uneven else 1, "dtype": self.dtype, "config": self.config.to_dict(),
             "grids": [[layer.grid.size, *layer.grid.range] for layer in self.layers],
             "error": [self.error.largest, self.error.relative_l2, list(self.error.bound)],
         }  # fmt: skip
         tensors = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
         for k, layer in enumerate(self.layers):
             parts = {"coefficients": layer.stored, "scale": layer.scale, "bias": layer.bias, "base": layer.base}
+            parts |= {"knots": layer.grid.knots} if isinstance(layer.grid, AdaptiveGrid) else {}
             tensors |= {f"{k}.{name}": np.ascontiguousarray(part) for name, part in parts.items() if part is not None}
         return safetensors.numpy.save(tensors)
 
@@ -154,19 +164,31 @@ class BakedKan:
             form, version = header["format"], header["version"]
         except (KeyError, TypeError, ValueError):
             raise FormatError("BakedKan: the bytes are of something else; wants those of to_bytes()") from None
-        if form != FORMAT or version != VERSION:
-            raise FormatError(f"BakedKan: the bytes are {form!r} version {version}; this build knows {FORMAT!r} version {VERSION}")
+        if form != FORMAT or version not in range(1, VERSION + 1):
+            raise FormatError(f"BakedKan: the bytes are {form!r} version {version}; this build knows {FORMAT!r} versions 1 to {VERSION}")
         try:
             config, dtype = KanConfig.from_dict(header["config"]), header["dtype"]
-            grids = [Grid(config.degree, size, low, high) for size, low, high in header["grids"]]
+            grids = _grids(config, header, tensors)
             largest, relative, bound = header["error"]
             layers = _layers(config, dtype, grids, tensors)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, FormatError) as error:
             raise FormatError(f"BakedKan: the bytes do not fit together ({error})") from None
         return cls(config, dtype, layers, BakedError(float(largest), float(relative), tuple(map(float, bound))), device=device)
 
 
-def _layers(config: KanConfig, dtype: str, grids: list[Grid], tensors: dict[str, np.ndarray]) -> list[BakedLayer]:
+def _grids(config: KanConfig, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> list[AnyGrid]:
+    """The grid of every layer: uniform, as in version 1, unless the layer has knots."""
+    plain = [Grid(config.degree, size, low, high) for size, low, high in header["grids"]]
+    if header["version"] == 1:
+        return list(plain)
+    knots = [tensors.get(f"{k}.knots") for k in range(len(plain))]
+    return [
+        grid_in_state(f"layer {k}", grid, inputs, grid.range, given)
+        for k, (grid, inputs, given) in enumerate(zip(plain, config.widths, knots, strict=False))
+    ]
+
+
+def _layers(config: KanConfig, dtype: str, grids: list[AnyGrid], tensors: dict[str, np.ndarray]) -> list[BakedLayer]:
     """The layers among the tensors of an image; ValueError or KeyError where they do not fit the configuration."""
     shapes = list(pairwise(config.widths))
     if dtype not in DTYPES or len(grids) != len(shapes):
@@ -186,7 +208,9 @@ def _layers(config: KanConfig, dtype: str, grids: list[Grid], tensors: dict[str,
 
 def _bake(k: int, layer: Any, dtype: str, per: str) -> BakedLayer:
     """A layer of a network with its coefficients rounded."""
-    exact = layer.coefficients.numpy().astype(np.float32)
+    exact, bias, base = (None if part is None else part.numpy().astype(np.float32) for part in layer.splines())
+    assert exact is not None
+    assert bias is not None
     if not np.isfinite(exact).all() or (dtype == "float16" and np.abs(exact).max() > 65504):
         raise ConfigError(f"BakedKan: layer {k} has coefficients that are not finite or too large for {dtype}")
     scale = np.ones(layer.outputs, np.float32)
@@ -196,29 +220,30 @@ def _bake(k: int, layer: Any, dtype: str, per: str) -> BakedLayer:
         most = np.abs(exact).max(axis=(1, 2) if per == "output" else None)
         scale = np.broadcast_to(np.maximum(most, np.float32(1e-30)) / np.float32(127), scale.shape).astype(np.float32)
         stored = np.clip(np.rint(exact / scale[:, None, None]), -127, 127).astype(np.int8)
-    base = None if layer.base is None else layer.base.numpy().astype(np.float32)
-    return BakedLayer(layer.grid, stored, scale, layer.bias.numpy().astype(np.float32), base)
+    return BakedLayer(layer.grid, stored, scale, bias, base)
 
 
 def error_bound(network: KanNetwork, layers: list[BakedLayer]) -> tuple[float, ...]:
     """For each output how far it can be from the network's, for any input, in exact arithmetic.
 
     The basis functions of a point are positive with sum 1, so an edge is off by at most its worst coefficient; and a
-    spline's slope is at most max |c_{k+1} - c_k| / h, so an error e of its input adds at most that slope times e.
+    spline's slope is at most max |c_{k+1} - c_k| / h, so an error e of its input adds at most that slope times e, and its jumps
+    where knots meet.
     """
     error = np.zeros(network.config.input_dim)
     for layer, baked in zip(network.layers, layers, strict=True):
-        exact, c = layer.coefficients.numpy().astype(np.float64), baked.coefficients().astype(np.float64)
-        slope = np.abs(np.diff(c, axis=2)).max(axis=2) / baked.grid.width
+        exact, c = layer.splines()[0].numpy().astype(np.float64), baked.coefficients().astype(np.float64)
+        slope, jumps = baked.grid.steepness(c)
         if baked.base is not None:
             slope = slope + SILU_SLOPE * np.abs(baked.base)
-        error = np.abs(exact - c).max(axis=2).sum(axis=1) + slope @ error
+        error = np.abs(exact - c).max(axis=2).sum(axis=1) + slope @ error + jumps @ (error > 0)
     return tuple(map(float, error))
 
 
 def _points(network: KanNetwork) -> np.ndarray:
     """Inputs that fall evenly on the first grid."""
     grid, config = network.layers[0].grid, network.config
-    z = np.random.default_rng(0).uniform(grid.low, grid.high, (1024, config.input_dim))
+    low, high = grid.ends
+    z: np.ndarray = np.random.default_rng(0).uniform(low, high, (1024, config.input_dim))
     z = z if config.std is None else z * np.maximum(config.std, 1e-6)
     return z if config.mean is None else z + np.asarray(config.mean)

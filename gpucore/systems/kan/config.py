@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ...errors import ConfigError, GpucoreError
 from ...kernels.spline import MAX_DEGREE, MIN_GRID, check_grid
+from .inputs import check_finite, host_numbers
+from .memory import MemoryEstimate, Sizes, estimate_memory
 
 MOST_CELLS = 64
 """The finest grid that a network starts with; refinement goes on to 128."""
@@ -19,32 +21,9 @@ MOST_PARAMETERS = 1 << 31
 """A network of more is refused: its optimizer alone would take 24 GiB."""
 LEAST_STD = 1e-6
 """Standard deviations count as at least this."""
+LARGEST = float(np.finfo(np.float32).max)
+"""No mean or standard deviation is larger: the device has float32."""
 BASES = (None, "silu")
-ITEM = 4  # bytes of a float32
-OPTIMIZER_STATE = 3  # Adam: both moments, and the packed gradient
-
-
-class MemoryEstimate(NamedTuple):
-    """Bytes that a network takes at one batch size, with Adam's state for training.
-
-    Without it: `inference` of parameters and activations. `training` has the optimizer and all that the backward pass
-    keeps. Estimates of what must live at once; a memory pool holds somewhat more.
-    """
-
-    parameters: int
-    optimizer: int
-    activations_inference: int
-    activations_training: int
-
-    @property
-    def inference(self) -> int:
-        """Bytes to compute outputs."""
-        return self.parameters + self.activations_inference
-
-    @property
-    def training(self) -> int:
-        """Bytes to train."""
-        return self.parameters + self.optimizer + self.activations_training
 
 
 @dataclass(frozen=True)
@@ -75,12 +54,16 @@ class KanConfig:
             object.__setattr__(self, name, value)
         self._check_widths()
         self._check_grid()
+        for name in ("input_dim", "output_dim", "grid_size", "degree"):
+            object.__setattr__(self, name, int(getattr(self, name)))
+        object.__setattr__(self, "hidden_dims", tuple(map(int, self.hidden_dims)))
         for name in ("mean", "std"):
             object.__setattr__(self, name, self._numbers(name))
         if self.base not in BASES:
             raise ConfigError(f"KanConfig: base is {self.base!r}; wants None or 'silu'")
         if not _whole(self.seed) or self.seed < 0:
             raise ConfigError(f"KanConfig: seed is {self.seed!r}; wants a whole number of 0 or more")
+        object.__setattr__(self, "seed", int(self.seed))
 
     def _check_widths(self) -> None:
         hidden = self.hidden_dims
@@ -103,6 +86,8 @@ class KanConfig:
         if not ends[0] < ends[1]:
             raise ConfigError(f"KanConfig: grid_range is ({ends[0]}, {ends[1]}); wants the low end first")
         check_grid("KanConfig", self.degree, self.grid_size, self.grid_range)
+        if np.float32(ends[1]) - np.float32(ends[0]) < 0.5 * (ends[1] - ends[0]):
+            raise ConfigError(f"KanConfig: grid_range is ({ends[0]}, {ends[1]}), one point in float32; wants it wider or nearer to 0")
         if self.parameter_count() > MOST_PARAMETERS:
             raise ConfigError(
                 f"KanConfig: widths {list(self.widths)} make {self.parameter_count():,} parameters; wants at most {MOST_PARAMETERS:,}"
@@ -115,13 +100,13 @@ class KanConfig:
         if isinstance(value, int | float | np.number):
             numbers: Any = float(value)
         else:
-            numbers = tuple(float(v) for v in np.asarray(value, np.float64).reshape(-1))
+            numbers = _floats(name, value)
             if len(numbers) != self.input_dim:
                 raise ConfigError(f"KanConfig: {name} has {len(numbers)} numbers for {self.input_dim} inputs; wants one each")
         for i, v in enumerate(np.atleast_1d(numbers)):
             at = name if isinstance(numbers, float) else f"{name}[{i}]"
-            if not isfinite(v) or (name == "std" and v <= 0):
-                raise ConfigError(f"KanConfig: {at} is {v}; wants a {'positive' if name == 'std' else 'finite'} number")
+            if not abs(v) <= LARGEST or (name == "std" and v <= 0):
+                raise ConfigError(f"KanConfig: {at} is {v}; wants a {'positive' if name == 'std' else 'finite'} number of float32")
         return numbers  # type: ignore[no-any-return]
 
     # ---- what follows from it
@@ -141,15 +126,22 @@ class KanConfig:
         each = self.basis_size + (self.base is not None)
         return sum(int(outputs) * (int(inputs) * each + 1) for inputs, outputs in pairwise(self.widths))
 
-    def memory_estimate(self, batch: int) -> MemoryEstimate:
-        """What the network needs for batches of so many samples, in bytes; nothing is allocated."""
-        return estimate_memory(self.widths, [self.basis_size] * (len(self.widths) - 1), self.base is not None, batch)
+    def memory_estimate(self, batch: int, *, kind: str = "discrete") -> MemoryEstimate:
+        """What the network needs for batches of so many samples on a kind of device, in bytes; nothing is allocated."""
+        layers = [Sizes(i, o, self.degree, self.grid_size, self.base is not None) for i, o in pairwise(self.widths)]
+        return estimate_memory(layers, batch, kind=kind, standardised=self.standardised)
+
+    @property
+    def standardised(self) -> int:
+        """How many of mean and std it has."""
+        return (self.mean is not None) + (self.std is not None)
 
     def standardized(self, samples: Any) -> KanConfig:
         """The same with mean and standard deviation of these samples [n, input_dim]; columns that are constant keep 1."""
-        values = np.asarray(samples, np.float64)
+        values = host_numbers("KanConfig.standardized", "samples", samples).astype(np.float64)
         if values.ndim != 2 or values.shape[1] != self.input_dim or not len(values):
             raise ConfigError(f"KanConfig.standardized: samples have shape {values.shape}; wants (n, {self.input_dim})")
+        check_finite("KanConfig.standardized", "samples", values)
         std = values.std(axis=0)
         return replace(self, mean=tuple(values.mean(axis=0)), std=tuple(np.where(std > LEAST_STD, std, 1.0)))
 
@@ -183,19 +175,15 @@ class KanConfig:
         return cls(**(PRESETS[name] | changes))
 
 
-def estimate_memory(widths: Sequence[int], basis: Sequence[int], base: bool, batch: int) -> MemoryEstimate:
-    """The bytes of layers between these widths with so many functions per edge; see KanConfig.memory_estimate."""
-    if not _whole(batch) or batch < 1:
-        raise ConfigError(f"memory_estimate: batch is {batch!r}; wants a whole number of 1 or more")
-    pairs = list(zip(widths[:-1], widths[1:], basis, strict=True))
-    parameters = [o * (i * (b + base) + 1) for i, o, b in pairs]
-    working = [batch * i * b for i, _, b in pairs]  # functions that are written out, or partial sums in their place
-    silu = [batch * (i + o) if base else 0 for i, o, _ in pairs]
-    largest = max(parameters)
-    inference = max(batch * (i + o) + w + s for (i, o, _), w, s in zip(pairs, working, silu, strict=True)) + largest
-    training = 2 * batch * sum(widths) + sum(working) + max(working) + 2 * sum(silu) + sum(parameters)
-    total = sum(parameters)
-    return MemoryEstimate(ITEM * total, ITEM * OPTIMIZER_STATE * total, ITEM * inference, ITEM * training)
+def _floats(name: str, value: Any) -> tuple[float, ...]:
+    """A sequence of numbers as floats; ConfigError for anything else."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.empty(0, object)  # rows of different lengths
+    if array.dtype.kind not in "fiu":
+        raise ConfigError(f"KanConfig: {name} is {value!r}; wants a number, one per input, or None")
+    return tuple(float(v) for v in array.reshape(-1))
 
 
 def _listed(value: Any) -> Any:

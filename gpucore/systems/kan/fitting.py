@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from ...data import ArrayDataset, Batches
 from ...errors import ConfigError
 from ...optim import Optimizer
 from ...train import EarlyStopping, History, Silent, Trainer, accuracy
-from .inputs import check_finite, check_width, host_numbers, host_targets
-from .losses import KanLoss
+from .inputs import check_width, finite_as, host_numbers, host_targets
+from .losses import KanLoss, LossFunction
 from .optimizers import make_optimizer
 from .training import as_loss
 
@@ -28,7 +29,7 @@ RESIDENT_BYTES = 64 << 20
 
 
 def fit(
-    network: KanNetwork, x: Any, y: Any = None, *, epochs: int, batch_size: int = 64, loss: str | KanLoss = "mse",
+    network: KanNetwork, x: Any, y: Any = None, *, epochs: int, batch_size: int = 64, loss: str | LossFunction | KanLoss = "mse",
     optimizer: str | Optimizer = "adam", lr: float | None = None, schedule: Callable[[int], float] | None = None, mask: Any = None,
     max_grad_norm: float | None = None, weight_decay: float = 0.0, validation: Any = None, metrics: Mapping[str, Metric] | None = None,
     early_stopping: EarlyStopping | None = None, checkpoint_dir: str | os.PathLike[str] | None = None, resume: bool = False,
@@ -45,6 +46,9 @@ def fit(
     """
     if network.dtype.name != "float32":
         raise ConfigError(f"KanNetwork.fit: the network is {network.dtype} and batches are float32; use train_step")
+    for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"KanNetwork.fit: {name} is {value!r}; wants a whole number of {least} or more")
     loss = as_loss(loss)
     feed = Feeding(network, loss, batch_size, seed, resident)
     batches = feed.batches("KanNetwork.fit", x, y, mask, shuffle=True)
@@ -86,16 +90,19 @@ class Feeding:
             return x
         x = host_numbers(who, "x", x)
         check_width(who, x.shape, self.network.config.input_dim)
-        check_finite(who, "x", x)
+        held = finite_as(who, "x", x, np.float32)
         self._check_range(who, x)
         targets = self._targets(who, y, len(x), mask)
-        self.network.check_room(who, min(len(x), self.batch_size), training=shuffle)
-        data = ArrayDataset(x.astype(np.float32), targets)
+        more = partial(self.kan_loss.working_bytes, self.network) if shuffle else None
+        self.network.check_room(who, min(len(x), self.batch_size), training=shuffle, more=more)
+        data = ArrayDataset(held, targets)
         resident = max(data.x.nbytes, data.y.nbytes) <= RESIDENT_BYTES if self.resident is None else self.resident
         return Batches(data, self.batch_size, shuffle=shuffle, seed=self.seed, device=self.network.device, resident=resident)
 
     def validation(self, given: Any) -> Any:
         """Batches in their order, of arrays or as they are."""
+        if isinstance(given, np.ndarray | Array | str | Mapping | Set) or not hasattr(given, "__iter__"):
+            raise ConfigError(f"KanNetwork.fit: validation is a {type(given).__name__}; wants (x, y), (x, y, mask) or batches")
         if not isinstance(given, tuple | list):
             return given
         if len(given) not in (2, 3):
@@ -111,16 +118,17 @@ class Feeding:
         """Checked targets: [n, out] floats or [n] classes; with a mask [n, 2·out] or [n, 2] floats."""
         y, weights = host_targets(who, y, n, self.network.config.output_dim, classes=self.kan_loss.classes, mask=mask)
         if weights is None:
-            return y if self.kan_loss.classes else y.astype(np.float32)  # type: ignore[no-any-return]
+            return y if self.kan_loss.classes else finite_as(who, "y", y, np.float32)
         self.masked = True
-        return np.concatenate([y.reshape(n, -1), weights.reshape(n, -1)], axis=1).astype(np.float32)
+        return np.concatenate([finite_as(who, "y", y, np.float32).reshape(n, -1), weights.reshape(n, -1)], axis=1)
 
     def _check_range(self, who: str, x: np.ndarray) -> None:
         """ConfigError when the first grid sees nothing of the data."""
         config, grid = self.network.config, self.network.layers[0].grid
         z = x.astype(np.float64) - (0.0 if config.mean is None else np.asarray(config.mean))
         z = z if config.std is None else z / np.maximum(config.std, 1e-6)
-        if ((z < grid.low) | (z > grid.high)).all():
+        low, high = grid.ends
+        if ((z < low) | (z > high)).all():
             raise ConfigError(
                 f"{who}: no value of x lies inside the first grid ({grid.low:g}, {grid.high:g}), they run from {z.min():g} to {z.max():g}; "
                 "standardise with mean and std, or call update_grid(x)"
@@ -128,7 +136,8 @@ class Feeding:
 
     # ---- as the Trainer wants them
 
-    def _parts(self, y: Any) -> tuple[Any, Any]:
+    def parts(self, y: Any) -> tuple[Any, Any]:
+        """(target, mask or None) of a batch."""
         if not self.masked:
             return y, None
         if self.kan_loss.classes:
@@ -136,17 +145,25 @@ class Feeding:
         half = y.shape[1] // 2
         return y[:, :half], y[:, half:]
 
-    def loss(self) -> Metric:
-        """(output, target) to the loss; while the network trains, with the measures of its coefficients."""
-
-        def value(output: Any, y: Any) -> Any:
-            target, mask = self._parts(y)
-            if self.network.training:
-                return self.kan_loss(self.network, output, target, mask)
-            return self.kan_loss.data(output, target, mask)
-
-        return value
+    def loss(self) -> TrainingLoss:
+        """What the Trainer gets as its loss."""
+        return TrainingLoss(self)
 
     def metric(self, metric: Metric) -> Metric:
         """A metric that gets the targets alone."""
-        return lambda output, y: metric(output, self._parts(y)[0])
+        return lambda output, y: metric(output, self.parts(y)[0])
+
+
+class TrainingLoss:
+    """The loss of the data for validation, and for training the whole one, with the measures of a KanLoss."""
+
+    def __init__(self, feed: Feeding) -> None:
+        self.feed = feed
+
+    def __call__(self, output: Any, y: Any) -> Any:
+        """Of an output alone."""
+        return self.feed.kan_loss.data(output, *self.feed.parts(y))
+
+    def of_model(self, network: KanNetwork, x: Any, y: Any) -> Any:
+        """Of the network at x."""
+        return self.feed.kan_loss.of_network(network, x, *self.feed.parts(y))

@@ -1,9 +1,7 @@
-"""The knots of a layer, and moving a spline from one set of knots to another without changing it.
+"""Uniform grids: the knots of a layer, and moving a spline from one grid to another without changing it.
 
-All grids here are uniform: one interval in equal cells, the same for every edge of a layer, because then a kernel finds
-the cell of a point by one multiplication and shares it among all outputs. An adaptive grid, as pykan's, would place
-the knots of each input at quantiles of its samples; the kernels do not take such. Where samples crowd, a finer uniform
-grid serves instead: cost per point does not grow with the number of cells.
+A uniform grid is one interval in equal cells, the same for every edge of a layer: a kernel finds the cell of a point by one
+multiplication and shares it among all outputs. `adaptive` has grids whose knots are each input's own.
 """
 
 from __future__ import annotations
@@ -11,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +17,9 @@ from ... import ops
 from ...device import device as open_device
 from ...errors import ConfigError
 from ...kernels.spline import check_grid
+
+if TYPE_CHECKING:
+    from .adaptive import AnyGrid
 
 RIDGE = 1e-10
 """Weight, relative to the largest, that keeps a coefficient near 0 which no point asks for."""
@@ -43,6 +45,11 @@ class Grid:
         return self.low, self.high
 
     @property
+    def ends(self) -> tuple[float, float]:
+        """The low and the high end of every input."""
+        return self.low, self.high
+
+    @property
     def basis(self) -> int:
         """The number of functions, size + degree."""
         return self.size + self.degree
@@ -52,8 +59,25 @@ class Grid:
         """The width of a cell."""
         return (self.high - self.low) / self.size
 
+    def of_input(self, i: int) -> Grid:
+        """The grid of one input: this."""
+        return self
+
+    def edges(self, inputs: int) -> np.ndarray:
+        """[inputs, size + 1]: where cells meet, float64."""
+        return np.broadcast_to(np.linspace(self.low, self.high, self.size + 1), (inputs, self.size + 1))
+
+    def refined(self, size: int) -> Grid:
+        """The same range in `size` cells."""
+        return Grid(self.degree, size, self.low, self.high)
+
+    def steepness(self, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For coefficients [out, in, basis]: a bound [out, in] of the slopes, max |c_k - c_{k-1}| / width, and of the jumps, 0."""
+        slopes = np.abs(np.diff(c, axis=2)).max(axis=2) / self.width
+        return slopes, np.zeros_like(slopes)
+
     def functions(self, x: np.ndarray) -> np.ndarray:
-        """[len(x), basis]: every function at points x, in float64 on the host."""
+        """[..., basis]: every function at points x, in float64 on the host."""
         cpu = open_device("cpu")
         points = cpu.tensor(np.asarray(x, np.float64), "float64")
         return ops.spline_basis(points, degree=self.degree, grid_size=self.size, grid_range=self.range).numpy()
@@ -101,7 +125,7 @@ def refit(coefficients: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
     return moved
 
 
-def fitted_range(values: np.ndarray, old: Grid, margin: float) -> Grid:
+def fitted_range(values: np.ndarray, old: AnyGrid, margin: float) -> Grid:
     """A grid of as many cells over all values, each end moved out by `margin` of the range.
 
     Values that are all the same get the old width around them.

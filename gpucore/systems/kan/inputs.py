@@ -24,13 +24,28 @@ def host_numbers(who: str, name: str, values: Any) -> np.ndarray:
     return array
 
 
-def check_finite(who: str, name: str, array: np.ndarray) -> None:
-    """DTypeError that names row and column of the first NaN or infinity."""
+def check_finite(who: str, name: str, array: np.ndarray, given: np.ndarray | None = None) -> None:
+    """DTypeError that names row and column of the first NaN or infinity; given: the same before it was rounded to the device's type."""
     if array.dtype.kind != "f" or np.isfinite(array).all():
         return
     at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
     place = f"row {at[0]}" + (f", column {at[1]}" if len(at) > 1 else "") if at else "the value"
-    raise DTypeError(f"{who}: {place} of {name} is {array[at]}; wants finite numbers")
+    wanted = "finite numbers" if given is None else f"numbers within the range of {array.dtype}"
+    raise DTypeError(f"{who}: {place} of {name} is {(array if given is None else given)[at]}; wants {wanted}")
+
+
+def rounded(array: np.ndarray, dtype: Any) -> np.ndarray:
+    """The array in another type; what that does not hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
+
+
+def finite_as(who: str, name: str, array: np.ndarray, dtype: Any) -> np.ndarray:
+    """The same, or DTypeError for NaN, infinities and what the type does not hold."""
+    check_finite(who, name, array)
+    held = rounded(array, dtype)
+    check_finite(who, name, held, array)
+    return held
 
 
 def check_width(who: str, shape: tuple[int, ...], width: int, *, name: str = "x", single: bool = False) -> None:
@@ -56,9 +71,8 @@ def to_device(who: str, name: str, values: Any, device: Device, dtype: DType, *,
             raise DTypeError(f"{who}: {name} is {values.dtype}; wants {dtype}")
         return values
     array = host_numbers(who, name, values)
-    if finite:
-        check_finite(who, name, array)
-    return device.tensor(array.astype(dtype.host), dtype)
+    held = finite_as(who, name, array, dtype.host) if finite else rounded(array, dtype.host)
+    return device.tensor(held, dtype)
 
 
 def host_targets(who: str, y: Any, n: int, width: int, *, classes: bool, mask: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -93,10 +107,10 @@ def host_mask(who: str, mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     weights = host_numbers(who, "mask", mask)
     weights = weights.reshape(shape) if shape == (*weights.shape, 1) else weights
     _check_mask_shape(who, weights.shape, shape)
-    check_finite(who, "mask", weights)
+    held = finite_as(who, "mask", weights, np.float32)
     if (weights < 0).any():
         raise DTypeError(f"{who}: the mask holds {weights.min()}; wants 0 or more")
-    return weights.astype(np.float32)
+    return held
 
 
 def _check_mask_shape(who: str, mask: tuple[int, ...], shape: tuple[int, ...]) -> None:
@@ -116,7 +130,7 @@ def device_batch(who: str, x: Any, y: Any, mask: Any, widths: tuple[int, int], *
         mask = mask if isinstance(mask, Array) else weights
     if mask is not None and not isinstance(mask, Array):
         mask = host_mask(who, mask, y.shape)
-    y = to_device(who, "y", y, device, kind)
+    y = to_device(who, "y", y, device, kind, finite=True)
     if mask is None:
         return [x, y]
     _check_mask_shape(who, mask.shape, y.shape)

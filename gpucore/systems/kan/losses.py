@@ -1,4 +1,4 @@
-"""Losses by name, each also with a mask, the regularisation of coefficients, and R².
+"""Losses by name, each also with a mask, the regularisation of coefficients and activations, and R².
 
 A masked loss is Σ m·l / Σ m over the loss l of every element (or sample, for classes); without a mask, the mean of l.
 Where the mask is 0 the target may hold anything, NaN too; a mask of zeros gives 0. Masks hold weights of 0 or more.
@@ -13,8 +13,11 @@ from math import isfinite
 from typing import Any
 
 from ... import ops
-from ...errors import ConfigError
+from ...errors import ConfigError, ShapeError
+from .activations import edge_l1, entropy, working_bytes
 
+LossFunction = Callable[[Any, Any, Any], Any]
+"""(output, target, mask or None) to a scalar."""
 TINY = 1e-24
 """Below this a mean square counts as this in rmse, whose slope at 0 is infinite."""
 LEAST_PROBABILITY = 1e-7
@@ -93,24 +96,34 @@ LOSSES: dict[str, _Loss] = {
 
 @dataclass(frozen=True)
 class KanLoss:
-    """A loss of LOSSES plus weighted measures of the coefficients c of every layer, summed over the layers.
+    """A loss of LOSSES, or a function (output, target, mask) of one's own, plus weighted measures, summed over the layers.
 
+    Of the coefficients c of a layer:
     l1:      weight of (1/n) Σ |c|, over the n coefficients of a layer.
     entropy: weight of -Σ p ln p with p = c² / Σ c² over a layer: low when few coefficients carry it.
     smooth:  weight of the mean of (c_{k+1} - 2·c_k + c_{k-1})² over all neighbours k of all edges.
-    delta:   where huber changes from a parabola to lines. ConfigError for a loss that has no name here.
+
+    Of what its edges do on the samples (the KAN paper's λ·μ₁ and λ·μ₂; see `activations`), where samples that the mask hides
+    whole do not count:
+    activation_l1:      weight of Σ |φ_ji|₁ over the edges.
+    activation_entropy: weight of -Σ q ln q with q = |φ_ji|₁ / Σ |φ|₁: low when few edges do it.
+
+    delta: where huber changes from a parabola to lines. A function gets targets [n, out] and as mask None or weights of that
+    shape. ConfigError for a loss that has no name here.
     """
 
-    loss: str = "mse"
+    loss: str | LossFunction = "mse"
     l1: float = 0.0
     entropy: float = 0.0
     smooth: float = 0.0
     delta: float = 1.0
+    activation_l1: float = 0.0
+    activation_entropy: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise ConfigError(f"KanLoss: loss is {self.loss!r}; wants one of {', '.join(LOSSES)}")
-        for name in ("l1", "entropy", "smooth", "delta"):
+        if not callable(self.loss) and not (isinstance(self.loss, str) and self.loss in LOSSES):
+            raise ConfigError(f"KanLoss: loss is {self.loss!r}; wants one of {', '.join(LOSSES)}, or a function (output, target, mask)")
+        for name in ("l1", "entropy", "smooth", "delta", "activation_l1", "activation_entropy"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and isfinite(value) and value >= 0) or (name == "delta" and value == 0):
                 raise ConfigError(
@@ -122,8 +135,20 @@ class KanLoss:
         """Whether targets are class numbers."""
         return self.loss == "cross_entropy"
 
+    @property
+    def watches(self) -> bool:
+        """Whether it measures activations, and so wants what every layer gets."""
+        return bool(self.activation_l1 or self.activation_entropy)
+
     def data(self, output: Any, target: Any, mask: Any = None) -> Any:
-        """The loss without the measures of the coefficients: a scalar."""
+        """The loss without the measures: a scalar."""
+        if callable(self.loss):
+            value = self.loss(output, target, mask)
+            if getattr(value, "shape", None) != ():
+                raise ShapeError(
+                    f"KanLoss: the loss function gave {getattr(value, 'shape', type(value).__name__)}; wants a scalar, shape ()"
+                )
+            return value
         if self.loss == "huber" and self.delta != 1:
             return _Loss(partial(_huber, delta=self.delta), partial(ops.huber_loss, delta=self.delta))(output, target, mask)
         return LOSSES[self.loss](output, target, mask)
@@ -134,13 +159,41 @@ class KanLoss:
         terms = [measure(coefficients) * weight for weight, measure in parts if weight]
         return sum(terms[1:], terms[0]) if terms else None
 
+    def of_activations(self, layer: Any, x: Any, mask: Any = None) -> Any:
+        """The weighted measures of a layer's edges on what it gets, [n, in]: a scalar; `watches` says whether there are any."""
+        sizes = edge_l1(layer, x, None if mask is None else _counted(mask))
+        parts = [(self.activation_l1, ops.sum), (self.activation_entropy, entropy)]
+        terms = [measure(sizes) * weight for weight, measure in parts if weight]
+        return sum(terms[1:], terms[0])
+
+    def of_network(self, network: Any, x: Any, target: Any, mask: Any = None) -> Any:
+        """The whole loss of a network at x [n, in]: a scalar."""
+        if not self.watches:
+            return self(network, network(x), target, mask)
+        *inputs, output = network.layer_inputs(x)
+        value = self(network, output, target, mask)
+        for layer, z in zip(network.layers, inputs, strict=True):
+            value = value + self.of_activations(layer, z, mask)
+        return value
+
     def __call__(self, network: Any, output: Any, target: Any, mask: Any = None) -> Any:
-        """The whole loss of a network's output: a scalar."""
+        """The loss of a network's output with the measures of its coefficients, those of activations left out: a scalar."""
         value = self.data(output, target, mask)
         for layer in network.layers:
-            term = self.of_coefficients(layer.coefficients)
+            term = self.of_coefficients(layer.splines()[0])
             value = value if term is None else value + term
         return value
+
+    def working_bytes(self, network: Any, n: int) -> int:
+        """What measuring activations takes besides the training itself, in bytes, for n samples."""
+        each = [working_bytes(layer.inputs, layer.outputs, layer.grid.basis, n) for layer in network.layers]
+        return max(each) if self.watches else 0
+
+
+def _counted(mask: Any) -> Any:
+    """[n]: 1 for samples of which the mask [n] or [n, out] shows anything, else 0."""
+    seen = ops.astype(ops.greater(mask, 0), mask.dtype)
+    return seen if seen.ndim == 1 else ops.max(seen, axis=1)
 
 
 def l1_sparsity(c: Any) -> Any:

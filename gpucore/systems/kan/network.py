@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -11,23 +11,34 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from ... import ops
+from ...array import Array
 from ...autograd import no_grad
 from ...device import Device
 from ...device import device as open_device
 from ...device.transfer import Readback
-from ...errors import ConfigError, OutOfVramError
+from ...errors import ConfigError, FormatError, OutOfVramError
 from ...kernels.spline import MAX_GRID, MIN_GRID
 from ...memory import format_bytes
 from ...nn import Module
-from .config import KanConfig, MemoryEstimate, estimate_memory
+from ...nn.state import checked_state
+from .adaptive import AnyGrid, fitted_knots, grid_in_state, refit
+from .config import KanConfig
 from .derivatives import pure_derivatives
-from .grid import Grid, fitted_range, refit
+from .grid import Grid, fitted_range
 from .inputs import check_finite, check_width, host_numbers, to_device
+from .interpretation import Interpretation
 from .layer import KanLayer, standardization, standardized
+from .memory import MemoryEstimate, Sizes, estimate_memory, room_for
 
 if TYPE_CHECKING:
     from ...tensor import Tensor
     from .training import KeptSteps
+
+
+Working = Callable[[int], int] | None
+"""Bytes by samples."""
+MOST_SAMPLES = 1 << 31
+"""No batch is larger: kernels count in 32 bits."""
 
 
 class OutOfRange(NamedTuple):
@@ -44,7 +55,7 @@ class OutOfRange(NamedTuple):
         return (self.below + self.above) / self.total
 
 
-class KanNetwork(Module):
+class KanNetwork(Interpretation, Module):
     """A Kolmogorov-Arnold network as `config` says, its first weights set by the config's seed alone.
 
     Each layer draws from a stream of its own, (seed, layer). Inputs are tensors of the network's device and dtype or
@@ -116,64 +127,109 @@ class KanNetwork(Module):
         found = []
         for k, (layer, readback) in enumerate(zip(self.layers, pending, strict=True)):
             values = readback.result()
-            below, above = int((values < layer.grid.low).sum()), int((values > layer.grid.high).sum())
-            found.append(OutOfRange(k, below, above, values.size))
+            low, high = layer.grid.ends
+            found.append(OutOfRange(k, int((values < low).sum()), int((values > high).sum()), values.size))
         return found
 
     # ---- grids
 
-    def update_grid(self, samples: Any, *, margin: float = 0.01) -> list[tuple[float, float]]:
+    def update_grid(self, samples: Any, *, margin: float = 0.01, adaptive: float | None = None) -> list[tuple[float, float]]:
         """Fits the grid of every layer to what it gets from these samples [n, input_dim]; returns the new ranges.
 
         The new range runs from the least to the largest input, moved out by `margin` of it at both ends; the
-        coefficients are refitted by least squares, so that the function stays on it. It stays uniform (see `grid`).
+        coefficients are refitted by least squares, so that the function stays on it as far as the new cells can follow.
+
+        adaptive: None for one uniform grid per layer, or a number from 0 to 1 for knots of each input's own, of which that
+                  part goes to the quantiles of its samples: 0 is uniform over the input's own range, 1 as many samples in
+                  every cell (pykan's 1 - grid_eps). The range returned for a layer is then what all its inputs' lie in.
+
         Nothing is changed when something is wrong.
         """
         who = "KanNetwork.update_grid"
         if not (isinstance(margin, int | float) and isfinite(margin) and margin >= 0):
             raise ConfigError(f"{who}: margin is {margin!r}; wants a number of 0 or more")
+        if adaptive is not None and not (isinstance(adaptive, int | float) and 0 <= adaptive <= 1):
+            raise ConfigError(f"{who}: adaptive is {adaptive!r}; wants a number from 0 to 1, or None for uniform grids")
         values = host_numbers(who, "samples", samples.numpy() if hasattr(samples, "storage") else samples)
         check_width(who, values.shape, self.config.input_dim, name="samples")
         check_finite(who, "samples", values)
+        moved = []
         with no_grad():
-            inputs = [t.numpy() for t in self.layer_inputs(values)[:-1]]
-        self._move([fitted_range(z, layer.grid, margin) for layer, z in zip(self.layers, inputs, strict=True)])
+            z = self.standardize(self._samples(who, values)[0])
+            for layer in self.layers:
+                given, trial = z.numpy(), layer.to(self.device)
+                grid = fitted_range(given, layer.grid, margin) if adaptive is None else fitted_knots(given, layer.grid, margin, adaptive)
+                moved.append((grid, self._refitted(layer, grid)))
+                trial.set_grid(*moved[-1])
+                z = trial(z)  # the next layer's grid is for what it will get
+        self._move(moved)
         return [layer.grid.range for layer in self.layers]
 
     def refine(self, grid_size: int) -> Self:
-        """Moves every layer to so many cells over the same range, 2 to 128, by least squares that keep the function.
+        """Moves every layer to so many cells over the same ranges, 2 to 128, by least squares that keep the function.
 
         With another number of cells the coefficients are new parameters: make an optimizer of your own anew. Returns
         the network. More cells that are a multiple of the present ones keep the function but for rounding.
         """
         if not isinstance(grid_size, int | np.integer) or isinstance(grid_size, bool) or not MIN_GRID <= grid_size <= MAX_GRID:
             raise ConfigError(f"KanNetwork.refine: grid size is {grid_size!r}; wants a whole number from {MIN_GRID} to {MAX_GRID}")
-        self._move([Grid(layer.grid.degree, int(grid_size), *layer.grid.range) for layer in self.layers])
+        grids = [layer.grid.refined(int(grid_size)) for layer in self.layers]
+        self._move([(grid, self._refitted(layer, grid)) for layer, grid in zip(self.layers, grids, strict=True)])
         return self
 
-    def _move(self, grids: list[Grid]) -> None:
-        """All layers to other grids: everything is computed before anything is changed."""
-        fitted = [refit(layer.coefficients.numpy(), layer.grid, grid) for layer, grid in zip(self.layers, grids, strict=True)]
-        for layer, values in zip(self.layers, fitted, strict=True):
-            if not np.isfinite(values).all():
-                raise ConfigError(f"KanNetwork: {layer!r} has coefficients that are not finite; wants finite ones to move to another grid")
-        for layer, grid, values in zip(self.layers, grids, fitted, strict=True):
+    def _refitted(self, layer: KanLayer, grid: AnyGrid) -> np.ndarray:
+        """A layer's coefficients on another grid; ConfigError where they are not finite."""
+        values = refit(layer.coefficients.numpy(), layer.grid, grid)
+        if not np.isfinite(values).all():
+            raise ConfigError(f"KanNetwork: {layer!r} has coefficients that are not finite; wants finite ones to move to another grid")
+        return values
+
+    def _move(self, moved: Sequence[tuple[AnyGrid, np.ndarray]]) -> None:
+        """All layers to other grids, with the coefficients that were computed for these before anything is changed."""
+        for layer, (grid, values) in zip(self.layers, moved, strict=True):
             if grid != layer.grid:
                 layer.set_grid(grid, values)
         self._changes += 1
 
     @property
     def changes(self) -> int:
-        """How often grids were moved: what was recorded before such a change is out of date."""
+        """How often grids were moved, or edges pruned or fixed: what was recorded before such a change is out of date."""
         return self._changes
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See Module; the grids' ranges come with the values."""
-        super().load_state_dict(state)
-        before = [layer.grid for layer in self.layers]
-        for layer in self.layers:
-            layer.read_grid()
-        self._changes += before != [layer.grid for layer in self.layers]
+        """See Module; the grids come with the values, uniform ones and those with knots of their own.
+
+        The same edges must be functions, of the same names.
+        """
+        self.take_state(f"{type(self).__name__}.load_state_dict", state)
+
+    def take_state(self, who: str, state: Mapping[str, Any]) -> None:
+        """`load_state_dict`, for `who` in the sentence of a FormatError, after which nothing was changed."""
+        values, grids = self.checked_state(who, state)
+        mine, before = self.state_tensors(), [layer.grid for layer in self.layers]
+        for name, value in values.items():
+            mine[name].assign(value)
+        for layer, grid in zip(self.layers, grids, strict=True):
+            layer.place(grid)
+        self._changes += before != grids
+
+    def checked_state(
+        self, who: str, state: Mapping[str, Any], besides: Collection[str] = ()
+    ) -> tuple[dict[str, np.ndarray], list[AnyGrid]]:
+        """(values by name, grid of each layer) of a state that fits, or FormatError; names in `besides` are looked at by others."""
+        knots = [f"layers.{k}.knots" for k in range(len(self.layers))]
+        others = {*knots, *besides}
+        mine = {name: t for name, t in self.state_tensors().items() if name not in others}
+        values = checked_state(who, mine, {name: v for name, v in state.items() if name not in others})
+        grids = [
+            grid_in_state(f"{who}: layer {k}", layer.grid, layer.inputs, values[f"layers.{k}.grid_range"], state.get(knots[k]))
+            for k, layer in enumerate(self.layers)
+        ]
+        for k, layer in enumerate(self.layers):
+            kinds = values.get(f"layers.{k}.symbolic.kinds")
+            if layer.symbolic is not None and kinds is not None and not np.array_equal(kinds, layer.symbolic.kinds.numpy()):
+                raise FormatError(f"{who}: layer {k} has other symbolic edges; wants {layer.symbolic.options()}")
+        return values, grids
 
     # ---- training, and files
 
@@ -224,23 +280,44 @@ class KanNetwork(Module):
 
     def memory_estimate(self, batch: int) -> MemoryEstimate:
         """Bytes at a batch size, on the present grids; see KanConfig.memory_estimate."""
-        return estimate_memory(self.config.widths, [layer.grid.basis for layer in self.layers], self.config.base is not None, batch)
+        return estimate_memory(self._sizes(), batch, kind=self.device.kind, standardised=self.config.standardised)
 
-    def largest_batch(self, room: int, *, training: bool = False) -> int:
-        """Samples of the largest batch whose activations fit in so many bytes; 0 when none does."""
-        one, two = (getattr(self.memory_estimate(n), "activations_training" if training else "activations_inference") for n in (1, 2))
-        return max(0, int((room - (2 * one - two)) // max(1, two - one)))
+    def _sizes(self) -> list[Sizes]:
+        return [
+            Sizes(
+                n.inputs, n.outputs, n.grid.degree, n.grid.size, base=n.base is not None, knots=n.knots is not None,
+                masked=n.mask is not None, functions=len(n.symbolic.edges) if n.symbolic else 0,
+            )
+            for n in self.layers
+        ]  # fmt: skip
 
-    def check_room(self, who: str, batch: int, *, training: bool = False) -> None:
-        """OutOfVramError, naming the batch that would fit, when this one passes the device's limit; nothing is allocated."""
+    def largest_batch(self, room: int, *, training: bool = False, more: Working = None) -> int:
+        """Samples of a batch from the host that fits in so many bytes while one sample more does not; 0 when not even one does."""
+
+        def fits(batch: int) -> bool:
+            return room_for(self._sizes(), self.memory_estimate(batch), batch, training=training) + (more(batch) if more else 0) <= room
+
+        low, high = 0, 1
+        while high < MOST_SAMPLES and fits(high):
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return low
+
+    def check_room(self, who: str, batch: int, *, training: bool = False, optimizer: bool = True, more: Working = None) -> None:
+        """OutOfVramError, naming the batch that would fit, when this one passes the device's limit; nothing is allocated.
+
+        optimizer: whether training also makes a new one. more: bytes that so many samples want besides.
+        """
         memory = self.device.memory
         if memory.limit is None:
             return
         estimate = self.memory_estimate(batch)
-        needed = estimate.activations_training + estimate.optimizer if training else estimate.activations_inference
-        free = memory.limit - memory.in_use
+        needed = room_for(self._sizes(), estimate, batch, training=training) + (more(batch) if more else 0)
+        free = memory.limit - memory.in_use - (estimate.optimizer if training and optimizer else 0)
         if needed > free:
-            fits = self.largest_batch(free - estimate.optimizer * training, training=training)
+            fits = self.largest_batch(free, training=training, more=more)
             raise OutOfVramError(
                 f"{who}: a batch of {batch:,} needs about {format_bytes(needed)} and {format_bytes(max(0, free))} are free; "
                 f"{f'one of {fits:,} would fit' if fits else 'none would fit'}"
@@ -248,13 +325,12 @@ class KanNetwork(Module):
 
     def _samples(self, who: str, x: Any) -> tuple[Any, tuple[int, ...]]:
         """x as a tensor [n, input_dim], and the axes before the last."""
-        x = to_device(who, "x", x, self.device, self.dtype)
+        x = x if isinstance(x, Array) else host_numbers(who, "x", x)
         check_width(who, x.shape, self.config.input_dim, single=True)
-        lead = x.shape[:-1]
-        if x.ndim != 2:
-            x = ops.reshape(x, (x.size // self.config.input_dim, self.config.input_dim))
-        self.check_room(who, x.shape[0])
-        return x, lead
+        lead, samples = x.shape[:-1], x.size // self.config.input_dim
+        self.check_room(who, samples)  # before it is uploaded
+        x = to_device(who, "x", x, self.device, self.dtype)
+        return x if x.ndim == 2 else ops.reshape(x, (samples, self.config.input_dim)), lead
 
 
 def _check_room(who: str, device: Device, needed: int, what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -17,26 +18,28 @@ from ...optim import Optimizer
 from ...pipeline import Pipeline
 from ...train import TrainingDivergedError
 from .inputs import device_batch, host_numbers
-from .losses import KanLoss
+from .losses import KanLoss, LossFunction
 from .optimizers import HostUpdate, check_own, make_optimizer
 
 if TYPE_CHECKING:
     from ...tensor import Tensor
     from .network import KanNetwork
 
+Held = tuple[int, bool]
+"""Samples of a batch, and whether it has a mask."""
 WHERE = (None, "cpu")
 """Where the update runs: with the network, or on the host."""
 
 
-def as_loss(loss: str | KanLoss) -> KanLoss:
-    """A KanLoss of a name, or the one given."""
+def as_loss(loss: str | LossFunction | KanLoss) -> KanLoss:
+    """A KanLoss of a name or a function, or the one given."""
     return loss if isinstance(loss, KanLoss) else KanLoss(loss)
 
 
 class KanStep:
     """The training step of a network: `step(x, y, mask)` changes the parameters and returns the loss, a tensor of shape ().
 
-    loss:      a name of LOSSES, or a KanLoss with its measures of the coefficients.
+    loss:      a name of LOSSES, a function (output, target, mask or None) to a scalar, or a KanLoss with its measures.
     optimizer: adam, adamw, sgd or momentum (see `make_optimizer`), or an Optimizer over the network's parameters,
                whose own clipping and decay then count.
     nan_guard: look at every gradient before the update, and raise TrainingDivergedError, naming step and tensor, with
@@ -49,13 +52,14 @@ class KanStep:
     """
 
     def __init__(
-        self, network: KanNetwork, *, loss: str | KanLoss = "mse", optimizer: str | Optimizer = "adam", lr: float | None = None,
-        max_grad_norm: float | None = None, weight_decay: float = 0.0, nan_guard: bool = False, optimizer_device: str | None = None,
+        self, network: KanNetwork, *, loss: str | LossFunction | KanLoss = "mse", optimizer: str | Optimizer = "adam",
+        lr: float | None = None, max_grad_norm: float | None = None, weight_decay: float = 0.0, nan_guard: bool = False,
+        optimizer_device: str | None = None,
     ) -> None:  # fmt: skip
         if optimizer_device not in WHERE:
             raise ConfigError(f"KanNetwork: optimizer_device is {optimizer_device!r}; wants None or 'cpu'")
-        self.loss, self.nan_guard, self.batches, self.count = as_loss(loss), nan_guard, set[int](), 0
-        self._network, self._changes = ref(network), network.changes
+        self.loss, self.nan_guard, self.batches, self.count = as_loss(loss), nan_guard, set[Held](), 0
+        self._network, self._changes, self._frozen = ref(network), network.changes, frozen(network)
         self._host: HostUpdate | None = None
         if isinstance(optimizer, Optimizer):
             if optimizer_device is not None:
@@ -81,7 +85,7 @@ class KanStep:
             """[loss, flags, gradients ...]; with the guard, flags [1 + gradients] are 0 where all is finite, else NaN."""
             model = held()
             with GradientTape() as tape:
-                value = loss(model, model(x), y, mask)  # type: ignore[misc]
+                value = loss.of_network(model, x, y, mask)
             grads = tape.gradient(value, [p for _, p in trained])
             flags = [ops.concat([ops.reshape(ops.sum(t - t), (1,)) for t in (value, *grads)])] if guard else []
             return [value, *flags, *grads]
@@ -104,25 +108,33 @@ class KanStep:
         network = self._network()
         if network is None:
             raise ConfigError("KanStep: its network is gone; keep a reference to it")
-        return self.run(checked_batch(network, self.loss, x, y, mask, self.batches))
+        return self.run(checked_batch(network, self.loss, x, y, mask, held=self.batches, optimizer=False))
 
     def run(self, given: list[Any]) -> Tensor:
         """The same with what `checked_batch` gave."""
         if not self.fits():
             raise ConfigError("KanStep: the grids or parameters of the network have changed since this step was made; make a new one")
-        value = self._in_parts(given) if self.nan_guard or self._host else self._whole(*given)
-        self.batches.add(given[0].shape[0])
+        value = self._in_parts(given) if self.nan_guard or self._host else _replayed(self._whole, *given)
+        if (self._differentiate if self.nan_guard or self._host else self._whole).takes(*given):
+            self.batches.add((given[0].shape[0], len(given) > 2))
         self.count += 1
         return value  # type: ignore[no-any-return]
 
     def fits(self) -> bool:
-        """Whether the network is still as it was recorded: its grids not moved, its parameters not taken over."""
+        """Whether the network is still as it was recorded: its grids not moved, its parameters not taken over nor frozen since."""
         network = self._network()
-        return network is not None and self._changes == network.changes and self.optimizer._flat.moved() is None
+        if network is None or self._changes != network.changes or self._frozen != frozen(network):
+            return False
+        return self.optimizer._flat.moved() is None
+
+    @property
+    def dispatches(self) -> int:
+        """Kernel launches in one replay of the latest recording of a whole step; 0 before the first, and where a step has two parts."""
+        return self._whole.dispatches
 
     def _in_parts(self, given: list[Any]) -> Any:
         """Gradients first, then a look at them or the way to the host, then the update."""
-        value, *grads = self._differentiate(*given)
+        value, *grads = _replayed(self._differentiate, *given)
         if self.nan_guard:
             flags, *grads = grads
             self._look(flags.numpy())
@@ -145,22 +157,36 @@ class KanStep:
         raise TrainingDivergedError(f"KanNetwork.train_step: in step {self.count} {cause} is not finite; nothing was changed")
 
 
-def checked_batch(network: KanNetwork, loss: KanLoss, x: Any, y: Any, mask: Any = None, held: Collection[int] = ()) -> list[Any]:
+def frozen(network: KanNetwork) -> list[bool]:
+    """Which of the parameters are not trained."""
+    return [bool(getattr(p, "frozen", False)) for p in network.named_parameters().values()]
+
+
+def _replayed(pipeline: Pipeline, *given: Any) -> Any:
+    """What a pipeline gives; past the shapes that it may record, its function step by step, which is slower."""
+    return pipeline(*given) if pipeline.takes(*given) else pipeline.fn(*given)
+
+
+def checked_batch(
+    network: KanNetwork, loss: KanLoss, x: Any, y: Any, mask: Any, *, held: Collection[Held], optimizer: bool
+) -> list[Any]:  # fmt: skip
     """[x, y] or [x, y, mask] as tensors of the network's device and dtype, or one sentence about what is wrong with them.
 
-    held: batch sizes whose memory is there already; any other is measured against the device's limit before it is uploaded.
+    held: batches whose memory is there already; any other is measured against the device's limit before it is uploaded,
+    and with it, where `optimizer` says so, a new optimizer.
     """
     x = x if isinstance(x, Array) else host_numbers("KanNetwork.train_step", "x", x)
-    if x.ndim == 2 and x.shape[0] and x.shape[0] not in held:
-        network.check_room("KanNetwork.train_step", x.shape[0], training=True)
+    if x.ndim == 2 and x.shape[0] and (x.shape[0], mask is not None) not in held:
+        more = partial(loss.working_bytes, network)
+        network.check_room("KanNetwork.train_step", x.shape[0], training=True, optimizer=optimizer, more=more)
     widths = network.config.input_dim, network.config.output_dim
     options: dict[str, Any] = dict(classes=loss.classes, device=network.device, dtype=network.dtype)
     return device_batch("KanNetwork.train_step", x, y, mask, widths, **options)
 
 
 def run_step(
-    network: KanNetwork, x: Any, y: Any, *, loss: str | KanLoss = "mse", optimizer: str | Optimizer = "adam", lr: float | None = None,
-    mask: Any = None, max_grad_norm: float | None = None, weight_decay: float = 0.0, nan_guard: bool = False,
+    network: KanNetwork, x: Any, y: Any, *, loss: str | LossFunction | KanLoss = "mse", optimizer: str | Optimizer = "adam",
+    lr: float | None = None, mask: Any = None, max_grad_norm: float | None = None, weight_decay: float = 0.0, nan_guard: bool = False,
     optimizer_device: str | None = None,
 ) -> Any:  # fmt: skip
     """`KanNetwork.train_step`: keeps the network's KanStep while its settings stay.
@@ -170,11 +196,15 @@ def run_step(
     """
     loss = as_loss(loss)
     held = network._steps
-    # First of all: what is wrong must not cost the optimizer its state.
-    given = checked_batch(network, loss, x, y, mask, held.first.batches if held else ())
     settings = (optimizer if isinstance(optimizer, str) else id(optimizer), max_grad_norm, weight_decay, optimizer_device)
     key = (loss, nan_guard)
-    if held is None or held.network() is not network or held.settings != settings or not held.first.fits():
+    if held is not None and (held.network() is not network or held.settings != settings or not held.first.fits()):
+        held = None
+    there = held.steps[key].batches if held and key in held.steps else ()
+    made = held is None and isinstance(optimizer, str) and optimizer_device is None
+    # First of all: what is wrong must not cost the optimizer its state.
+    given = checked_batch(network, loss, x, y, mask, held=there, optimizer=made)
+    if held is None:
         options: dict[str, Any] = dict(max_grad_norm=max_grad_norm, weight_decay=weight_decay, optimizer_device=optimizer_device)
         first = KanStep(network, loss=loss, optimizer=optimizer, lr=lr, nan_guard=nan_guard, **options)
         held = network._steps = KeptSteps(ref(network), settings, first, {key: first})

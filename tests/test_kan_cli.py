@@ -1,0 +1,94 @@
+"""`gpucore run kan`: what the tasks print, write and refuse."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+
+from gpucore import cli
+from gpucore.cli.epochs import EpochTable
+from gpucore.systems import kan
+
+
+@pytest.fixture
+def command(capsys, gpu):
+    """Runs `gpucore run kan ...` on the device under test: (exit code, stdout, stderr)."""
+
+    def run(*argv):
+        code = cli.main(["run", "kan", *map(str, argv), "--device", str(gpu.info.index)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_mnist_learns_digits_and_leaves_its_files(command, tmp_path, gpu):
+    options = ("--digits", "--limit", 600, "--epochs", 6, "--hidden", 16, "--lr", 0.01, "--json", "--out", tmp_path)
+    code, out, err = command("mnist", *options)
+    found = json.loads(out)
+    assert code == 0, err
+    assert found["accuracy"] > 0.8
+    assert len(found["outside"]) == 2
+    assert {"network.safetensors", "history.csv", "result.json", "last.safetensors", "best.safetensors"} <= {
+        f.name for f in tmp_path.iterdir()
+    }
+    network = kan.KanNetwork.load(tmp_path / "network.safetensors", device=gpu)
+    assert network.config.widths == (784, 16, 10)
+    assert "test accuracy" in err
+
+
+def test_mnist_refuses_two_sources(command):
+    code, _, err = command("mnist", "--digits", "--data", "somewhere")
+    assert code == 1
+    assert "--data and --digits exclude each other" in err
+
+
+def test_symbolic_finds_the_formula(command, tmp_path, gpu):
+    options = ("--samples", 300, "--iterations", 60, "--json", "--out", tmp_path / "new")
+    code, out, err = command("symbolic", *options)
+    found = json.loads(out)
+    assert code == 0, err
+    assert found["formula"] == ["sqrt(x_1**2 + x_2**2)"]
+    assert [edge["name"] for edge in found["edges"]] == ["x^2", "x^2", "sqrt"]
+    assert all(edge["r2"] > 0.999 for edge in found["edges"])
+    assert "y_1 = sqrt(x_1**2 + x_2**2)" in err
+    names = {f.name for f in (tmp_path / "new").iterdir()}
+    assert names == {"splines.png", "functions.png", "network.safetensors", "result.json"}
+    network = kan.KanNetwork.load(tmp_path / "new" / "network.safetensors", device=gpu)
+    assert network(np.float32([[0.6, 0.8]])).numpy() == pytest.approx(1, abs=1e-4)
+
+
+def test_symbolic_says_which_edges_are_left(command, tmp_path):
+    code, out, err = command("symbolic", "bell", "--samples", 50, "--iterations", 3, "--tries", 1, "--threshold", 1, "--out", tmp_path)
+    assert code == 1
+    assert "phi_1_1_1" in out
+    assert "3 edges look like no function" in err
+    code, _, err = command("symbolic", "--samples", 0)
+    assert code == 1
+    assert "samples is 0; wants a whole number of 1 or more" in err
+
+
+def test_classify_names_what_it_wants(gpu):
+    from gpucore.data import ArrayDataset
+    from gpucore.errors import ConfigError
+    from gpucore.systems.kan.classify import classify
+
+    data = ArrayDataset(np.zeros((4, 2)), np.zeros(4, np.int32))
+    with pytest.raises(ConfigError, match="epochs is 0"):
+        classify(kan.KanConfig(2, (), 2), data, data, device=gpu, epochs=0)
+
+
+def test_the_epoch_table_shows_what_the_records_hold():
+    stream = io.StringIO()
+    with EpochTable(stream) as table:
+        for epoch in (1.0, 2.0):
+            table.start(int(epoch), 2, 10)
+            table.step(0.5)
+            table.end({"epoch": epoch, "loss": 0.25, "val_r2": 0.99876, "seconds": 1.0}, 2)
+    head, *lines = stream.getvalue().splitlines()
+    assert head.split()[0] == "epoch"
+    assert "test R²" in head
+    assert "test accuracy" not in head
+    assert [line.split()[:2] for line in lines] == [["1", "0.25"], ["2", "0.25"]]
