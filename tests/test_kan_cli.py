@@ -92,3 +92,51 @@ def test_the_epoch_table_shows_what_the_records_hold():
     assert "test R²" in head
     assert "test accuracy" not in head
     assert [line.split()[:2] for line in lines] == [["1", "0.25"], ["2", "0.25"]]
+
+
+def test_function_reaches_its_lines_and_leaves_its_files(command, tmp_path, gpu):
+    code, out, err = command("function", "--name", "sinusoid", "--seeds", 2, "--json", "--out", tmp_path)
+    found = json.loads(out)
+    assert code == 0, err
+    assert found["passed"]
+    assert found["must_reach"] == {"10": pytest.approx(3.162e-3), "20": pytest.approx(3.162e-3)}
+    stages = found["attempts"][0]["stages"]
+    assert [stage["grid_size"] for stage in stages] == [5, 10, 20]
+    assert stages[1]["errors"]["test"] ** 2 < 1e-5
+    assert {f.name for f in tmp_path.iterdir()} == {"network.safetensors", "result.json", "errors.png", "prediction.png"}
+    assert json.loads((tmp_path / "result.json").read_text())["best_seed"] == found["best_seed"]
+    assert "must reach" in err
+    assert "seed 0: begins with loss" in err
+    network = kan.KanNetwork.load(tmp_path / "network.safetensors", device=gpu)
+    assert network(np.float32([[0.5]])).numpy() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_line_that_is_missed_is_one_sentence(command, tmp_path):
+    quick = ("--seeds", 1, "--iterations", 1, "--out", tmp_path)
+    code, out, err = command("function", "--grids", "3", *quick)
+    assert code == 1
+    assert err.splitlines()[-1].startswith("gpucore: kan function exp-sin: grid 3 has a test error of ")
+    assert err.splitlines()[-1].endswith(" and must reach 2.00e-02")
+    assert " NO " in out
+    code, _, err = command("poisson", "--grids", "5", "--side", 7, *quick)
+    assert code == 1
+    assert "kan poisson: grid 5 has a squared L2 error of " in err.splitlines()[-1]
+    names = {"network.safetensors", "result.json", "errors.png", "prediction.png", "solution.png"}
+    assert {f.name for f in tmp_path.iterdir()} == names
+
+
+def test_function_lists_its_names_and_refuses_what_is_none(command):
+    code, out, _ = command("function", "--name", "list")
+    assert code == 0
+    assert "exp(sin(πx) + y²)" in out
+    assert "3, 5, 10, 20, 50" in out
+    for options, sentence in (
+        (("--grids", "3;5"), "--grids is '3;5'; wants whole numbers"), (("--grids", "5,3"), "wants growing numbers of cells"),
+        (("--seeds", 0), "--seeds is 0 and --keep 2; wants 1 or more"), (("--iterations", 0), "iterations is 0; wants a whole number"),
+    ):  # fmt: skip
+        code, _, err = command("function", *options)
+        assert code == 1
+        assert sentence in err.splitlines()[-1]
+    code, _, err = command("poisson", "--side", 2)
+    assert code == 1
+    assert "--side is 2; wants 5 points or more" in err

@@ -139,6 +139,10 @@ class Module:
         """A copy whose tensors and generators are on another device; what was shared stays shared in the copy."""
         return copy_to(self, device, {})  # type: ignore[no-any-return]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy on the same device, as `to` makes it: what `copy.deepcopy` gives."""
+        return copy_to(self, self.device, memo)  # type: ignore[no-any-return]
+
     # ---- for people
 
     def options(self) -> str:

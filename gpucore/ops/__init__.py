@@ -11,5 +11,6 @@ from .random import *
 from .reduce import *
 from .shape import *
 from .spline import *
+from .spline_jet import *
 from .spline_knots import *
 from .spline_table import *

@@ -11,8 +11,10 @@ from .activations import edge_l1
 from .adaptive import AdaptiveGrid
 from .baked import BakedError, BakedKan
 from .config import PRESETS, KanConfig
+from .derivatives import Jet
 from .explaining import Explanation, explain
 from .fitting import fit
+from .full_batch import FullBatch, fit_lbfgs
 from .grid import Grid
 from .layer import KanLayer
 from .library import LIBRARY
@@ -20,13 +22,16 @@ from .losses import LOSSES, KanLoss, coefficient_entropy, l1_sparsity, r2, rough
 from .memory import MemoryEstimate
 from .network import KanNetwork, OutOfRange
 from .optimizers import OPTIMIZERS, make_optimizer
+from .pde import PdeLoss, laplacian, pde_residual
 from .poker import PokerLoss, action_probabilities
 from .pruning import Pruned
+from .refinement import Attempt, Schedule, race
 from .symbolic import EdgeFit, Suggestion, Suggestions
 from .training import KanStep
 
 __all__ = [
-    "LIBRARY", "LOSSES", "OPTIMIZERS", "PRESETS", "AdaptiveGrid", "BakedError", "BakedKan", "EdgeFit", "Explanation", "Grid", "KanConfig",
-    "KanLayer", "KanLoss", "KanNetwork", "KanStep", "MemoryEstimate", "OutOfRange", "PokerLoss", "Pruned", "Suggestion", "Suggestions",
-    "action_probabilities", "coefficient_entropy", "edge_l1", "explain", "fit", "l1_sparsity", "make_optimizer", "r2", "roughness",
+    "LIBRARY", "LOSSES", "OPTIMIZERS", "PRESETS", "AdaptiveGrid", "Attempt", "BakedError", "BakedKan", "EdgeFit", "Explanation",
+    "FullBatch", "Grid", "Jet", "KanConfig", "KanLayer", "KanLoss", "KanNetwork", "KanStep", "MemoryEstimate", "OutOfRange", "PdeLoss",
+    "PokerLoss", "Pruned", "Schedule", "Suggestion", "Suggestions", "action_probabilities", "coefficient_entropy", "edge_l1", "explain",
+    "fit", "fit_lbfgs", "l1_sparsity", "laplacian", "make_optimizer", "pde_residual", "r2", "race", "roughness",
 ]  # fmt: skip

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...autograd import GradientTape
 from ...device import Device
 from ...errors import ConfigError
-from ...optim import LBFGS
-from ...pipeline import Pipeline
 from .config import KanConfig
 from .explaining import Explanation, explain
+from .full_batch import FullBatch, loss_of
 from .losses import KanLoss
 from .network import KanNetwork
 
@@ -122,13 +120,5 @@ def _first(target: Target, device: Device, seed: int, x: np.ndarray, y: np.ndarr
 
 def train_all(network: KanNetwork, x: np.ndarray, y: np.ndarray, iterations: int) -> float:
     """L-BFGS on the mean square error of all samples at once; the loss that it leaves."""
-    params, loss = network.parameters(), KanLoss("mse")
-
-    def differentiate(x: Any, y: Any) -> list[Any]:
-        with GradientTape() as tape:
-            value = loss(network, network(x), y)
-        return [value, *tape.gradient(value, params)]
-
-    evaluate = Pipeline(differentiate)
     given = [network.device.tensor(values) for values in (x, y)]
-    return LBFGS(params, history=PAIRS, tolerance_change=0.0, max_iterations=iterations).step(lambda: evaluate(*given))
+    return FullBatch(network, loss_of(KanLoss("mse")), given, history=PAIRS).run(iterations)

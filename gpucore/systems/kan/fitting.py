@@ -13,9 +13,10 @@ from ... import ops
 from ...array import Array
 from ...data import ArrayDataset, Batches
 from ...errors import ConfigError
-from ...optim import Optimizer
+from ...optim import LBFGS, Optimizer
 from ...train import EarlyStopping, History, Silent, Trainer, accuracy
-from .inputs import check_width, finite_as, host_numbers, host_targets
+from .full_batch import fit_lbfgs
+from .inputs import check_in_grid, check_width, finite_as, host_numbers, host_targets
 from .losses import KanLoss, LossFunction
 from .optimizers import make_optimizer
 from .training import as_loss
@@ -24,19 +25,25 @@ if TYPE_CHECKING:
     from .network import KanNetwork
 
 Metric = Callable[[Any, Any], Any]
+BATCH = 64
+"""Samples of a batch, unless told otherwise."""
 RESIDENT_BYTES = 64 << 20
 """Data of up to so many bytes are kept on the device; every adapter binds twice that to a kernel."""
 
 
 def fit(
-    network: KanNetwork, x: Any, y: Any = None, *, epochs: int, batch_size: int = 64, loss: str | LossFunction | KanLoss = "mse",
-    optimizer: str | Optimizer = "adam", lr: float | None = None, schedule: Callable[[int], float] | None = None, mask: Any = None,
+    network: KanNetwork, x: Any, y: Any = None, *, epochs: int, batch_size: int | None = None,
+    loss: str | LossFunction | KanLoss = "mse", optimizer: str | Optimizer = "adam", lr: float | None = None,
+    schedule: Callable[[int], float] | None = None, mask: Any = None,
     max_grad_norm: float | None = None, weight_decay: float = 0.0, validation: Any = None, metrics: Mapping[str, Metric] | None = None,
     early_stopping: EarlyStopping | None = None, checkpoint_dir: str | os.PathLike[str] | None = None, resume: bool = False,
-    progress: bool | Silent = False, seed: int = 0, resident: bool | None = None,
+    progress: bool | Silent = False, seed: int = 0, resident: bool | None = None, grid_updates: int = 0,
 ) -> History:  # fmt: skip
     """Trains a network on host arrays x [n, in] and y, or on batches (x, y) of tensors given as x; returns the history.
 
+    optimizer:  a name of OPTIMIZERS or an Optimizer, in batches of `batch_size` (64); or "lbfgs", which takes all data
+                at once, 20 iterations an epoch, and is the most accurate for regression: see `fit_lbfgs`, also for
+                grid_updates, which only it has.
     mask:       weights of the loss, of y's shape; for arrays only. validation: (x, y), or (x, y, mask), or batches;
                 without a mask of its own it counts in full.
     resident:   keep the data on the device and gather batches there; None: when they take at most 64 MiB.
@@ -44,8 +51,21 @@ def fit(
     see `make_optimizer`, `Trainer` and `Trainer.fit`; lr and schedule as there. Data are checked first, and nothing is
     changed when they are wrong. ConfigError when no value of x lies inside the first grid.
     """
+    if optimizer == "lbfgs" or isinstance(optimizer, LBFGS):
+        foreign = dict(
+            batch_size=batch_size, schedule=schedule, max_grad_norm=max_grad_norm, weight_decay=weight_decay or None,
+            checkpoint_dir=checkpoint_dir, resume=resume or None, resident=resident,
+        )  # fmt: skip
+        _refuse(optimizer, foreign)
+        return fit_lbfgs(
+            network, x, y, epochs=epochs, loss=loss, lr=1.0 if lr is None else lr, mask=mask, grid_updates=grid_updates,
+            validation=validation, metrics=metrics, early_stopping=early_stopping, progress=progress,
+        )  # fmt: skip
+    if grid_updates:
+        raise ConfigError("KanNetwork.fit: grid_updates goes with optimizer='lbfgs'; call network.update_grid(x) between trainings")
     if network.dtype.name != "float32":
         raise ConfigError(f"KanNetwork.fit: the network is {network.dtype} and batches are float32; use train_step")
+    batch_size = BATCH if batch_size is None else batch_size
     for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1), ("seed", seed, 0)):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise ConfigError(f"KanNetwork.fit: {name} is {value!r}; wants a whole number of {least} or more")
@@ -73,6 +93,15 @@ def fit(
     )
 
 
+def _refuse(optimizer: str | Optimizer, foreign: Mapping[str, Any]) -> None:
+    """ConfigError for what full-batch L-BFGS does not take."""
+    if not isinstance(optimizer, str):
+        raise ConfigError("KanNetwork.fit: got an LBFGS; give optimizer='lbfgs', which makes one over all data")
+    given = [name for name, value in foreign.items() if value is not None]
+    if given:
+        raise ConfigError(f"KanNetwork.fit: lbfgs takes all data at once and has no {given[0]}; leave it out")
+
+
 class Feeding:
     """Turns what `fit` was given into batches. With a mask, targets and mask travel side by side as one tensor."""
 
@@ -91,7 +120,7 @@ class Feeding:
         x = host_numbers(who, "x", x)
         check_width(who, x.shape, self.network.config.input_dim)
         held = finite_as(who, "x", x, np.float32)
-        self._check_range(who, x)
+        check_in_grid(who, self.network, x)
         targets = self._targets(who, y, len(x), mask)
         more = partial(self.kan_loss.working_bytes, self.network) if shuffle else None
         self.network.check_room(who, min(len(x), self.batch_size), training=shuffle, more=more)
@@ -121,18 +150,6 @@ class Feeding:
             return y if self.kan_loss.classes else finite_as(who, "y", y, np.float32)
         self.masked = True
         return np.concatenate([finite_as(who, "y", y, np.float32).reshape(n, -1), weights.reshape(n, -1)], axis=1)
-
-    def _check_range(self, who: str, x: np.ndarray) -> None:
-        """ConfigError when the first grid sees nothing of the data."""
-        config, grid = self.network.config, self.network.layers[0].grid
-        z = x.astype(np.float64) - (0.0 if config.mean is None else np.asarray(config.mean))
-        z = z if config.std is None else z / np.maximum(config.std, 1e-6)
-        low, high = grid.ends
-        if ((z < low) | (z > high)).all():
-            raise ConfigError(
-                f"{who}: no value of x lies inside the first grid ({grid.low:g}, {grid.high:g}), they run from {z.min():g} to {z.max():g}; "
-                "standardise with mean and std, or call update_grid(x)"
-            )
 
     # ---- as the Trainer wants them
 

@@ -30,19 +30,21 @@ def load_sympy(who: str) -> Any:
 
 
 def formula(
-    network: KanNetwork, *, digits: int | None = None, splines: bool = False, names: Sequence[str] | None = None
-) -> tuple[Any, ...]:
+    network: KanNetwork, *, digits: int | None = None, significant: int | None = None, splines: bool = False,
+    names: Sequence[str] | None = None,
+) -> tuple[Any, ...]:  # fmt: skip
     """See `KanNetwork.formula`."""
     who = "KanNetwork.formula"
     sympy = load_sympy(who)
-    if digits is not None and (isinstance(digits, bool) or not isinstance(digits, int) or not 0 <= digits <= 15):
-        raise ConfigError(f"{who}: digits is {digits!r}; wants a whole number from 0 to 15, or None")
+    for name, value, least in (("digits", digits, 0), ("significant", significant, 1)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 15):
+            raise ConfigError(f"{who}: {name} is {value!r}; wants a whole number from {least} to 15, or None")
     if not splines:
         _check_fixed(who, network)
     nodes = _inputs(who, network, sympy, names)
     for k, layer in enumerate(network.layers):
         nodes = _outputs(sympy, k, layer, nodes)
-    return tuple(_rounded(sympy, node, digits) for node in nodes)
+    return tuple(_rounded(sympy, node, digits, significant) for node in nodes)
 
 
 def _check_fixed(who: str, network: KanNetwork) -> None:
@@ -102,13 +104,14 @@ def _terms(sympy: Any, x: Any) -> int:
     return len(sympy.Add.make_args(x)) if polynomial else MOST_TERMS + 1
 
 
-def _rounded(sympy: Any, expression: Any, digits: int | None) -> Any:
-    """The expression with every number rounded to so many digits after the point."""
-    if digits is None:
+def _rounded(sympy: Any, expression: Any, digits: int | None, significant: int | None) -> Any:
+    """The expression with every number rounded to so many digits after the point, or to so many significant ones."""
+    if digits is None and significant is None:
         return expression
 
     def rounded(number: Any) -> Any:
-        value = round(float(number), digits)
+        value = float(number) if significant is None else float(f"{float(number):.{significant}g}")
+        value = value if digits is None else round(value, digits)
         return sympy.Integer(int(value)) if value == int(value) else sympy.Float(repr(value))
 
     return expression.xreplace({number: rounded(number) for number in expression.atoms(sympy.Float)})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...array import Array
 from ...device import Device
 from ...dtypes import DType
-from ...errors import DeviceMismatchError, DTypeError, ShapeError
+from ...errors import ConfigError, DeviceMismatchError, DTypeError, ShapeError
 from ...kernel import Mirror
+
+if TYPE_CHECKING:
+    from .network import KanNetwork
 
 
 def host_numbers(who: str, name: str, values: Any) -> np.ndarray:
@@ -135,3 +138,16 @@ def device_batch(who: str, x: Any, y: Any, mask: Any, widths: tuple[int, int], *
         return [x, y]
     _check_mask_shape(who, mask.shape, y.shape)
     return [x, y, to_device(who, "mask", mask, device, dtype)]
+
+
+def check_in_grid(who: str, network: KanNetwork, x: np.ndarray) -> None:
+    """ConfigError when the first grid sees nothing of the data."""
+    config, grid = network.config, network.layers[0].grid
+    z = x.astype(np.float64) - (0.0 if config.mean is None else np.asarray(config.mean))
+    z = z if config.std is None else z / np.maximum(config.std, 1e-6)
+    low, high = grid.ends
+    if ((z < low) | (z > high)).all():
+        raise ConfigError(
+            f"{who}: no value of x lies inside the first grid ({grid.low:g}, {grid.high:g}), they run from {z.min():g} to {z.max():g}; "
+            "standardise with mean and std, or call update_grid(x)"
+        )

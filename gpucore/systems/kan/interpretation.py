@@ -89,16 +89,18 @@ class Interpretation:
 
         return fix_all(_whole(self), samples, threshold=threshold, **options)
 
-    def formula(self, *, digits: int | None = None, splines: bool = False, names: Sequence[str] | None = None) -> tuple[Any, ...]:
+    def formula(
+        self, *, digits: int | None = None, significant: int | None = None, splines: bool = False, names: Sequence[str] | None = None
+    ) -> tuple[Any, ...]:
         """The outputs as sympy expressions of x_1, x_2, ..., or of `names`, standardisation included; needs sympy.
 
-        digits:  numbers are rounded to so many digits after the point; None: as they are.
+        digits, significant: numbers are rounded to so many digits after the point, to so many significant digits; None: as they are.
         splines: edges that are still splines become φ_layer_output_input of their input, counted from 1; otherwise they
                  are a ConfigError that names them.
         """
         from .formula import formula
 
-        return formula(_whole(self), digits=digits, splines=splines, names=names)
+        return formula(_whole(self), digits=digits, significant=significant, splines=splines, names=names)
 
     def plot(self, samples: Any = None, **options: Any) -> Any:
         """The network with the function of every edge as a matplotlib figure; see `plotting.plot`."""

@@ -115,6 +115,19 @@ class KanLayer(Module):
         """The edges that are functions, as `set_edges` takes them; waits for the device."""
         return {} if self.symbolic is None else self.symbolic.functions()
 
+    def scale_output(self, scale: np.ndarray, shift: np.ndarray) -> None:
+        """Makes the output scale_j·y_j + shift_j, [out] each, by its parameters alone."""
+        dtype = self.bias.dtype.host
+        functions: Functions = {
+            (i, j): (name, (a, b, float(scale[j] * c), float(scale[j] * d))) for (i, j), (name, (a, b, c, d)) in self.functions().items()
+        }
+        self.coefficients.assign((self.coefficients.numpy() * scale[:, None, None]).astype(dtype))
+        self.bias.assign((self.bias.numpy() * scale + shift).astype(dtype))
+        if self.base is not None:
+            self.base.assign((self.base.numpy() * scale[:, None]).astype(dtype))
+        if self.symbolic is not None:
+            self.symbolic.assign(functions)
+
     # ---- knots
 
     def set_grid(self, grid: AnyGrid, coefficients: np.ndarray) -> None:

@@ -24,7 +24,7 @@ from ...nn.state import checked_state
 from ...optim import sourced
 from .adaptive import AnyGrid, fitted_knots, grid_in_state, refit
 from .config import KanConfig
-from .derivatives import pure_derivatives
+from .derivatives import Jet, jet, pure_derivatives
 from .grid import Grid, fitted_range
 from .inputs import check_finite, check_width, host_numbers, to_device
 from .interpretation import Interpretation
@@ -120,6 +120,15 @@ class KanNetwork(Interpretation, Module):
         check_width(who, x.shape, self.config.input_dim)
         return pure_derivatives(self.forward, x, self.config.output_dim, order)  # type: ignore[no-any-return]
 
+    def jet(self, x: Any) -> Jet:
+        """Values, first and second derivatives at points [n, input_dim] together, for losses of differential equations.
+
+        (x, value [n, output_dim], first and second [n, output_dim, input_dim]); see `derivatives`.
+        """
+        x = to_device("KanNetwork.jet", "x", x, self.device, self.dtype)
+        check_width("KanNetwork.jet", x.shape, self.config.input_dim)
+        return jet(self, x)
+
     def out_of_range(self, x: Any) -> list[OutOfRange]:
         """For every layer how many of its input values lie outside its grid; waits for the device."""
         with no_grad():
@@ -191,6 +200,21 @@ class KanNetwork(Interpretation, Module):
             if grid != layer.grid:
                 layer.set_grid(grid, values)
         self._changes += 1
+
+    def scale_output(self, scale: Any, shift: Any) -> Self:
+        """Makes output j scale_j·y_j + shift_j by the parameters of the last layer; numbers, or one per output. Returns the network.
+
+        What was trained on scaled targets so answers in their own units. ConfigError for numbers that are not finite.
+        """
+        outputs = self.config.output_dim
+        given = []
+        for name, values in (("scale", scale), ("shift", shift)):
+            numbers = host_numbers("KanNetwork.scale_output", name, values).astype(np.float64)
+            if numbers.shape not in ((), (outputs,)) or not np.isfinite(numbers).all():
+                raise ConfigError(f"KanNetwork.scale_output: {name} is {numbers.tolist()}; wants a finite number or {outputs} of them")
+            given.append(np.broadcast_to(numbers, (outputs,)))
+        self.layers[-1].scale_output(*given)
+        return self
 
     @property
     def changes(self) -> int:

@@ -168,20 +168,21 @@ def _replayed(pipeline: Pipeline, *given: Any) -> Any:
 
 
 def checked_batch(
-    network: KanNetwork, loss: KanLoss, x: Any, y: Any, mask: Any, *, held: Collection[Held], optimizer: bool
+    network: KanNetwork, loss: KanLoss, x: Any, y: Any, mask: Any = None, *, held: Collection[Held] = (), optimizer: bool, extra: int = 0,
+    who: str = "KanNetwork.train_step",
 ) -> list[Any]:  # fmt: skip
     """[x, y] or [x, y, mask] as tensors of the network's device and dtype, or one sentence about what is wrong with them.
 
     held: batches whose memory is there already; any other is measured against the device's limit before it is uploaded,
-    and with it, where `optimizer` says so, a new optimizer.
+    and with it, where `optimizer` says so, a new optimizer, and `extra` bytes.
     """
-    x = x if isinstance(x, Array) else host_numbers("KanNetwork.train_step", "x", x)
+    x = x if isinstance(x, Array) else host_numbers(who, "x", x)
     if x.ndim == 2 and x.shape[0] and (x.shape[0], mask is not None) not in held:
-        more = partial(loss.working_bytes, network)
-        network.check_room("KanNetwork.train_step", x.shape[0], training=True, optimizer=optimizer, more=more)
+        more = (lambda n: loss.working_bytes(network, n) + extra) if extra else partial(loss.working_bytes, network)
+        network.check_room(who, x.shape[0], training=True, optimizer=optimizer, more=more)
     widths = network.config.input_dim, network.config.output_dim
     options: dict[str, Any] = dict(classes=loss.classes, device=network.device, dtype=network.dtype)
-    return device_batch("KanNetwork.train_step", x, y, mask, widths, **options)
+    return device_batch(who, x, y, mask, widths, **options)
 
 
 def run_step(
