@@ -28,6 +28,8 @@ ANY32 = ("float32", "int32", "uint32", "bool")
 """Dtypes of 32 bits: what a kernel that only moves elements takes (bind it as array<u32>)."""
 _BY_WGSL = {"f32": ("float32",), "i32": ("int32",), "u32": ("uint32", "bool")}
 MAX_GROUPS = 65535
+BUFFERS = 8
+"""Storage buffers that every adapter binds to a shader."""
 
 Case = Mapping[str, Any] | Callable[[np.random.Generator], Mapping[str, Any]]
 
@@ -120,6 +122,7 @@ class Kernel:
     tolerance: Tolerance
     dtypes: Mapping[str, Sequence[str]]
     choices: Choices | None = None
+    buffers: int = BUFFERS
     inputs: tuple[str, ...] = field(init=False)
     optional: frozenset[str] = field(init=False)
     options: tuple[str, ...] = field(init=False)
@@ -133,6 +136,10 @@ class Kernel:
             raise KernelDeclarationError(f"kernel {self.name}: choices= and the rule's option config go together")
         self.__doc__ = self.rule.__doc__
         self._allowed: dict[str, tuple[DType, ...]] | None = None
+
+    def runs_on(self, device: Device) -> bool:
+        """Whether the device binds as many buffers as this kernel takes; the NumPy device, which binds none, runs all."""
+        return int(device.info.limits.get("max_storage_buffers", 0) or self.buffers) >= self.buffers
 
     @property
     def family(self) -> str:
@@ -253,6 +260,7 @@ def kernel(
     l2: float = 1e-6,
     dtypes: Mapping[str, Sequence[str]] | None = None,
     choices: Choices | None = None,
+    buffers: int = BUFFERS,
 ) -> Callable[[Callable[..., Launch]], Kernel]:
     """Declares a kernel by its shape rule.
 
@@ -264,6 +272,7 @@ def kernel(
     bytes:  moved per launch; default: each input and output once.
     rtol, atol, l2: the parity gates. dtypes: allowed dtypes by input, where the WGSL type does not tell.
     choices: the candidates of a tunable kernel; its rule then has an option `config`, and its cases run each of them.
+    buffers: the most it binds, where that is more than every adapter does; what launches it has another way then.
     """
     bench_cases: Sequence[Case] = [bench] if isinstance(bench, Mapping) or callable(bench) else bench
 
@@ -276,7 +285,9 @@ def kernel(
             raise KernelDeclarationError(f"kernel {name} is declared without its cost: give flops=")
         if name in KERNELS:
             raise KernelDeclarationError(f"kernel {name} is declared twice")
-        made = Kernel(name, rule, Shader(shader), ref, cases, bench_cases, flops, bytes, Tolerance(rtol, atol, l2), dtypes or {}, choices)
+        made = Kernel(
+            name, rule, Shader(shader), ref, cases, bench_cases, flops, bytes, Tolerance(rtol, atol, l2), dtypes or {}, choices, buffers
+        )
         if choices is not None:
             choices.shaders.add(shader)
         KERNELS[name] = made

@@ -35,7 +35,7 @@ def _parts(x, chunk):
     return [x[:, start : start + chunk] for start in range(0, max(length, 1), chunk)]
 
 
-def reduce_columns(x, center=None, *, op, chunk=None, divisor=1.0):
+def reduce_columns(x, center=None, *, op, chunk=None, divisor=1.0, lanes=None):
     """op over each part of the middle axis of x - center, over divisor: [outer, reduced, inner] → [outer, parts, inner]."""
     if center is not None:
         x = x - np.resize(center, (x.shape[0], 1, x.shape[2]))

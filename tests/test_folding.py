@@ -53,9 +53,11 @@ def test_folded_grids(narrow, cpu, rng, name):
     np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("packs", [False, True], ids=["", "packed"])
 @pytest.mark.parametrize("make", [Adam, lambda p, **k: SGD(p, 0.1, momentum=0.9, **k)], ids=["adam", "momentum"])
-def test_folded_updates(narrow, cpu, rng, make, monkeypatch):
-    monkeypatch.setattr("gpucore.optim.flat.DIRECT_ON", {})
+def test_folded_updates(narrow, cpu, rng, make, monkeypatch, packs):
+    monkeypatch.setattr("gpucore.optim.first_order.granted", lambda device: device.kind != "cpu" and not packs)
+    monkeypatch.setattr("gpucore.optim.packed.DIRECT_ON", {})
     p, g = (rng.standard_normal(8 * N).astype(np.float32) for _ in range(2))
     found = []
     for device in (narrow, cpu):

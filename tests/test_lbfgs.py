@@ -230,8 +230,8 @@ def test_vectors_in_several_stretches_and_gradients_where_they_lie(gpu, cpu, mon
     for most, direct in ((1 << 25, 1 << 14), (64 * 24, 64)):
         monkeypatch.setattr("gpucore.optim.flat_history.PER_BLOCK_ON", {"software": (96, 64)} if direct == 64 else {})
         monkeypatch.setattr("gpucore.optim.flat_history.RANGE", most)
-        monkeypatch.setattr("gpucore.optim.flat.DIRECT", direct)
-        monkeypatch.setattr("gpucore.optim.flat.DIRECT_ON", {})
+        monkeypatch.setattr("gpucore.optim.packed.DIRECT", direct)
+        monkeypatch.setattr("gpucore.optim.packed.DIRECT_ON", {})
         for device, dtype in ((gpu, "float32"), (cpu, "float64")):
             rng = np.random.default_rng(8)
             params = [device.tensor(rng.standard_normal(n), dtype) for n in (5, 264, 7, 130)]

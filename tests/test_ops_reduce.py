@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import special
 
 import gpucore as gc
+from gpucore.ops.reduce_axes import column_part, part_of
 
 ops = gc.ops
 AXES = [None, 0, 1, -1, (0, 1), (0, 2), (1, 3), (0, 2, 3), (-1, 0), ()]
@@ -170,3 +173,14 @@ def test_var_far_from_zero_by_each_kernel(gpu, rng, shape, axis):
     x = (rng.standard_normal(shape) + 1e4).astype(np.float32)
     want = x.astype(np.float64).var(axis=axis)
     np.testing.assert_allclose(gc.ops.var(gpu.tensor(x), axis=axis).numpy(), want, rtol=5e-6)
+
+
+def test_columns_are_reduced_in_one_step_where_a_second_launch_would_cost_more():
+    def part(kind, outer, reduced, inner):
+        return column_part(SimpleNamespace(device=SimpleNamespace(kind=kind)), outer, reduced, inner)
+
+    assert part("discrete", 1, 1024, 10) is None
+    assert part("discrete", 1, 16384, 64) == 64
+    assert part("discrete", 1, 4096, 4096) is None  # many columns keep the device busy
+    assert part("discrete", 1, 4097, 4096) is not None  # a lane's chain of additions stays short
+    assert part("software", 1, 1024, 10) == part_of(1, 1024, 10) == 64

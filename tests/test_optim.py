@@ -25,6 +25,13 @@ OPTIMIZERS = {
 }
 
 
+@pytest.fixture(params=[False, True], ids=["where they lie", "packed"])
+def packs(request, monkeypatch):
+    """How updates get at the gradients: where they lie, on an adapter that binds enough buffers, or packed as on every other."""
+    monkeypatch.setattr("gpucore.optim.first_order.granted", lambda device: device.kind != "cpu" and not request.param)
+    return request.param
+
+
 def by_hand(name, params, grads, *, mask=None, max_norm=None, clip=None):
     """The same updates as loops over separate float64 arrays, from the papers' formulas."""
     params = [p.copy() for p in params]
@@ -76,7 +83,7 @@ def assert_close(tensors, want, **tolerance):
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 @pytest.mark.parametrize("clipping", [{}, {"max_grad_norm": 3.0}, {"clip_value": 0.4}, {"max_grad_norm": 9.0, "clip_value": 0.3}])
-def test_steps_match_the_hand_written_loop(gpu, cpu, rng, name, clipping):
+def test_steps_match_the_hand_written_loop(gpu, cpu, rng, name, clipping, packs):
     params, grads = make(rng)
     want = by_hand(name, params, grads, max_norm=clipping.get("max_grad_norm"), clip=clipping.get("clip_value"))
     assert_close(run(cpu, name, params, grads, "float64", **clipping)[0], want, rtol=1e-7, atol=1e-9)
@@ -84,7 +91,7 @@ def test_steps_match_the_hand_written_loop(gpu, cpu, rng, name, clipping):
 
 
 @pytest.mark.parametrize("name", ["sgd decay", "momentum", "adam decay", "adamw"])
-def test_decay_mask(gpu, cpu, rng, name):
+def test_decay_mask(gpu, cpu, rng, name, packs):
     params, grads = make(rng)
     mask = [1, 0, 0.5, 0, 2, 1, 0]
     want = by_hand(name, params, grads, mask=mask)
@@ -112,7 +119,7 @@ def test_parameters_become_aligned_views_of_one_storage(gpu, rng):
 
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
-def test_padding_stays_zero(gpu, rng, name):
+def test_padding_stays_zero(gpu, rng, name, packs):
     params, grads = make(rng)
     tensors, optimizer = run(gpu, name, params, grads, max_grad_norm=1.0)
     for flat in (optimizer._flat.theta, *optimizer._state.values()):
@@ -147,7 +154,7 @@ def test_weight_decay_zero_and_a_zero_mask_change_nothing(gpu, rng):
                 np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
-def test_grad_norm_is_measured_and_clipped(gpu, rng):
+def test_grad_norm_is_measured_and_clipped(gpu, rng, packs):
     params, grads = make(rng, scale=3.0)
     norm = np.sqrt(sum((g**2).sum() for g in grads[0]))
     for limit in (1.0, 1e6, float("inf")):
@@ -159,7 +166,7 @@ def test_grad_norm_is_measured_and_clipped(gpu, rng):
     assert run(gpu, "sgd", params, grads[:1])[1].last_grad_norm is None
 
 
-def test_norm_of_many_blocks(gpu, rng):
+def test_norm_of_many_blocks(gpu, rng, packs):
     g = rng.standard_normal(3 * 4096 * 256 + 77).astype(np.float32)
     p = gpu.zeros((g.size,))
     optimizer = SGD([p], 1.0, max_grad_norm=2.0)
@@ -170,15 +177,16 @@ def test_norm_of_many_blocks(gpu, rng):
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_large_parameters_have_updates_of_their_own(gpu, cpu, rng, monkeypatch, name):
-    """They read the gradient where it lies; the flat order differs from that of the parameters."""
-    monkeypatch.setattr("gpucore.optim.flat.DIRECT", 64)
-    monkeypatch.setattr("gpucore.optim.flat.DIRECT_ON", {})
+    """Where gradients are packed. They read the gradient where it lies; the flat order differs from that of the parameters."""
+    monkeypatch.setattr("gpucore.optim.first_order.granted", lambda device: False)
+    monkeypatch.setattr("gpucore.optim.packed.DIRECT", 64)
+    monkeypatch.setattr("gpucore.optim.packed.DIRECT_ON", {})
     params, grads = make(rng)
     mask = [1, 0, 0.5, 0, 2, 1, 0]
     clipping = dict(max_grad_norm=3.0, decay_mask=mask)
     want = by_hand(name, params, grads, mask=mask, max_norm=3.0)
     tensors, optimizer = run(gpu, name, params, grads, **clipping)
-    assert [p.param for p in optimizer._flat.pieces] == [None, 3]
+    assert [p.param for p in optimizer._gradients.pieces] == [None, 3]
     assert_close(run(cpu, name, params, grads, "float64", **clipping)[0], want, rtol=1e-7, atol=1e-9)
     assert_close(tensors, want, rtol=2e-5, atol=5e-6)
     state = optimizer.state_dict()
@@ -189,9 +197,10 @@ def test_large_parameters_have_updates_of_their_own(gpu, cpu, rng, monkeypatch, 
 
 
 def test_a_step_takes_few_dispatches(gpu, rng, monkeypatch):
-    """Gradients six at a time, then one update, clipped or not; a large parameter is updated on its own."""
-    monkeypatch.setattr("gpucore.optim.base.FOLDED", {})
-    monkeypatch.setattr("gpucore.optim.flat.DIRECT_ON", {})
+    """Packed six at a time, then one update, clipped or not; a large parameter is updated on its own."""
+    monkeypatch.setattr("gpucore.optim.first_order.granted", lambda device: False)
+    monkeypatch.setattr("gpucore.optim.first_order.FOLDED", {})
+    monkeypatch.setattr("gpucore.optim.packed.DIRECT_ON", {})
     for shapes, clip, want in (([(9,)] * 4, None, 2), ([(9,)] * 10, None, 3), ([(9,)] * 10, 1.0, 3), ([(1 << 21,)], None, 1),
                                ([(1 << 21,), (5,)], 1.0, 4)):  # fmt: skip
         params = [gpu.tensor(rng.standard_normal(s).astype(np.float32)) for s in shapes]
@@ -202,29 +211,71 @@ def test_a_step_takes_few_dispatches(gpu, rng, monkeypatch):
         assert step.dispatches == want, (shapes, clip)
 
 
+def test_an_update_reads_up_to_24_gradients_where_they_lie(gpu, rng, monkeypatch):
+    """One dispatch for the sums of squares and one for the update of each 24 parameters, whatever their sizes."""
+    monkeypatch.setattr("gpucore.optim.first_order.FOLDED", {})
+    monkeypatch.setattr("gpucore.optim.first_order.granted", lambda device: True)
+    for shapes, clip, want in (([(9,)] * 24, None, 1), ([(9,)] * 24, 1.0, 2), ([(9,)] * 25, None, 2), ([(1 << 21,), (5,)], 1.0, 2)):
+        params = [gpu.tensor(rng.standard_normal(s).astype(np.float32)) for s in shapes]
+        grads = [gpu.tensor(rng.standard_normal(s).astype(np.float32)) for s in shapes]
+        optimizer = Adam(params, max_grad_norm=clip)
+        step = gc.Pipeline(lambda *g, optimizer=optimizer: optimizer.step(g))
+        step(*grads)
+        assert step.dispatches == want, (shapes, clip)
+
+
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_nothing_is_copied_to_and_fro(gpu, rng, packs, clip):
+    """Whatever an update changes is bound where it lies; sizes are such that neither counters nor sums come in fours."""
+    params = [gpu.tensor(rng.standard_normal(s).astype(np.float32)) for s in [(1500,), (9,), (3000,), (2,), (5,)]]
+    grads = [gpu.tensor(rng.standard_normal(p.shape).astype(np.float32)) for p in params]
+    optimizer = Adam(params, max_grad_norm=clip)
+    optimizer.step(grads)
+    recording = gpu.begin_recording()
+    try:
+        optimizer.step(grads)
+    finally:
+        gpu.end_recording()
+    assert all(command[0] is not None for command in recording.commands)  # one without a pipeline is a copy
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_packed_or_not_gives_the_same_bits(gpu, rng, monkeypatch, name):
+    """The updates are one text; only the order in which squares are added up differs."""
+    params, grads = make(rng)
+    found = []
+    for enough in (True, False):
+        monkeypatch.setattr("gpucore.optim.first_order.granted", lambda device, enough=enough: enough)
+        found.append([t.numpy() for t in run(gpu, name, params, grads, clip_value=0.4)[0]])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("most", [1, 1 << 20])
-def test_partial_sums_are_added_up_before_the_update_or_in_it(gpu, cpu, rng, monkeypatch, most):
-    monkeypatch.setattr("gpucore.optim.base.FOLDED", {})
-    monkeypatch.setattr("gpucore.optim.base.MOST_PARTIALS", most)
+def test_partial_sums_are_added_up_before_the_update_or_in_it(gpu, cpu, rng, monkeypatch, packs, most):
+    monkeypatch.setattr("gpucore.optim.first_order.FOLDED", {})
+    monkeypatch.setattr("gpucore.optim.first_order.MOST_PARTIALS", most)
     params, grads = make(rng)
     want = by_hand("adam", params, grads, max_norm=3.0)
     for device, dtype, close in ((cpu, "float64", dict(rtol=1e-7, atol=1e-9)), (gpu, "float32", dict(rtol=2e-5, atol=5e-6))):
         assert_close(run(device, "adam", params, grads, dtype, max_grad_norm=3.0)[0], want, **close)
 
 
-def test_more_parameters_than_one_dispatch_binds(gpu, rng, monkeypatch):
-    """With a small range: several packs, norms and updates over parts of the flat tensors give the same."""
+def test_more_parameters_than_one_dispatch_binds(gpu, rng, monkeypatch, packs):
+    """With a small range: several packs, norms and updates over parts of the flat tensors, and of a parameter, give the same."""
     shapes = [(300_001,), (5,), (200_000,), (100_000,), (33,)]
     params = [rng.standard_normal(s).astype(np.float32) for s in shapes]
     grads = [rng.standard_normal(s).astype(np.float32) for s in shapes]
-    monkeypatch.setattr("gpucore.optim.flat.DIRECT_ON", {})
+    monkeypatch.setattr("gpucore.optim.packed.DIRECT_ON", {})
     for clip in (None, 1.0):
         found = []
         for size in (1 << 25, 1 << 18):
-            monkeypatch.setattr("gpucore.optim.flat.RANGE", size)
+            monkeypatch.setattr("gpucore.optim.packed.RANGE", size)
+            monkeypatch.setattr("gpucore.optim.sourced.RANGE", size)
             tensors, optimizer = run(gpu, "adamw", params, [grads] * 2, max_grad_norm=clip, decay_mask=[1, 0, 1, 0.5, 2])
-            assert len(optimizer._flat.pieces) == (1 if size > 1 << 20 else 3)
-            assert len(optimizer._flat.batches) == (1 if size > 1 << 20 else 3)
+            assert len(optimizer._gradients.pieces) == (1 if size > 1 << 20 else 3)
+            if packs:
+                assert len(optimizer._gradients.batches) == (1 if size > 1 << 20 else 3)
             found.append([t.numpy() for t in tensors])
         for a, b in zip(*found, strict=True):
             if clip is None:
@@ -233,7 +284,7 @@ def test_more_parameters_than_one_dispatch_binds(gpu, rng, monkeypatch):
                 np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
-def test_a_nan_gradient_shows_in_the_norm(gpu):
+def test_a_nan_gradient_shows_in_the_norm(gpu, packs):
     p = gpu.ones((3,))
     optimizer = SGD([p], 0.1, max_grad_norm=1.0)
     optimizer.step([gpu.tensor([1.0, np.nan, 0.0])])
@@ -241,7 +292,7 @@ def test_a_nan_gradient_shows_in_the_norm(gpu):
     assert np.isnan(p.numpy()).all()
 
 
-def test_frozen_and_missing_gradients(gpu, rng):
+def test_frozen_and_missing_gradients(gpu, rng, packs):
     class Parameter(gc.Tensor):
         __slots__ = ("frozen",)
 
@@ -315,7 +366,7 @@ def test_verify_shows_parity_of_parameters_and_state(gpu, name):
     pipeline = gc.Pipeline(step)
     for x, y in batches(gpu, 3):
         found = pipeline.verify(x, y)
-        assert len(found) >= 6  # the loss, parameters, gradients, moments, step, rates, norm
+        assert len(found) >= 5  # the loss, parameters, moments, steps, sums of squares
         assert max(d.relative_l2 for d in found) < 2e-6, found
     assert optimizer.steps == 3
 

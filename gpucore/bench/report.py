@@ -81,7 +81,7 @@ def run_bench(
     rng = PooledGenerator(seed)
     ceilings = measure_ceilings(device, rng, progress)
     timings = []
-    for kernel in sorted(kernels, key=lambda k: k.family):
+    for kernel in sorted((k for k in kernels if k.runs_on(device)), key=lambda k: k.family):
         for case in kernel.bench[:1] if quick else kernel.bench:
             progress(f"{kernel.name}")
             timings.append(measure_kernel(device, kernel, case, ceilings, rng, quick=quick, peers=peers))

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         return _reset(out, device)
     if args.shape and args.kernel:
         raise ConfigError("tune: give --kernel or --shape, not both")
-    work = [parse_shape(text) for text in args.shape] or default_cases(tunable(args.kernel))
+    work = [parse_shape(text) for text in args.shape] or default_cases([k for k in tunable(args.kernel) if k.runs_on(device)])
     progress = Progress(sum(len(k.choices.candidates) for k, _ in work if k.choices is not None))
     found: list[Tuned] = []
     try:

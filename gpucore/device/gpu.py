@@ -121,6 +121,10 @@ class GpuDevice(Device):
 
     def _check_bindings(self, kernel: Kernel, inputs: Sequence[Array | None], outputs: list[tuple[tuple[int, ...], DType]]) -> None:
         limit = self.limits["max_storage_binding"]
+        if not kernel.runs_on(self):
+            raise ShapeError(
+                f"{kernel.name}: binds {kernel.buffers} buffers, more than the {self.limits['max_storage_buffers']} of {self.name}"
+            )
         named = [(name, t.shape, t.nbytes) for name, t in zip(kernel.inputs, inputs, strict=True) if t is not None]
         named += [("the result", shape, prod(shape) * dtype.itemsize) for shape, dtype in outputs]
         for name, shape, nbytes in named:

@@ -16,8 +16,8 @@ from ..kernel import Launch, ceil_div, expect, kernel
 from ..tuning import Candidate, Choices
 
 WORKGROUP = 256
-DECAY_BLOCK = ref.DECAY_BLOCK
-STRETCH = ref.STRETCH
+DECAY_BLOCK: int = ref.DECAY_BLOCK
+STRETCH: int = ref.STRETCH
 """Elements that one workgroup squares at a time."""
 SOURCES = 6
 """Tensors that one `pack` takes: with what it writes they fill the eight bindings of every adapter."""
@@ -112,33 +112,44 @@ def square_sums(gradient: Array, partials: Array) -> Launch:
     return Launch(None, groups=partials.size, params=dict(size=gradient.size, blocks=partials.size))
 
 
-def _log(beta: float) -> float:
-    return log(beta) if beta > 0 else _NO_MEMORY
+def adam_params(beta1: float, beta2: float, eps: float) -> dict[str, float]:
+    """What Adam's shaders take of its settings."""
+    logs = {f"log_beta{i}": log(beta) if beta > 0 else _NO_MEMORY for i, beta in ((1, beta1), (2, beta2))}
+    return dict(beta1=beta1, rest1=1 - beta1, beta2=beta2, rest2=1 - beta2, eps=eps) | logs
 
 
 def _flat_launch(
     who: str, flats: dict[str, Array], steps: Array, lr: Array, partials: Array | None, decay: Array | None, max_norm: float | None,
-    weight_decay: float, clip_value: float | None, config: str | None, params: dict[str, float], **constants: int,
+    weight_decay: float, clip_value: float | None, config: str | None, params: dict[str, Any], **constants: int,
 ) -> Launch:  # fmt: skip
     """The launch over flat tensors of one size, four elements per invocation."""
     size = flats["theta"].size
-    for name, t in flats.items():
-        expect(t.shape == (size,), f"{who}: {name} has shape {t.shape}; wants the flat ({size},) of theta")
     groups, blocks = ceil_div(ceil_div(size, 4), WORKGROUP), steps.size
     expect(min(1, groups) <= blocks <= groups, f"{who}: steps have {blocks} entries; wants 1 to {groups}, one per workgroup")
-    per = ceil_div(groups, max(1, blocks))
+    params |= dict(vectors=ceil_div(size, 4), per=ceil_div(groups, max(1, blocks)))
+    device = flats["theta"].device
+    walk = WALKS.pick(device, config, (size,), "contiguous" if device.kind == "software" else "strided")
+    constants |= WALKS[walk].constants
+    return update_launch(who, flats, steps, lr, partials, decay, max_norm, weight_decay, clip_value, params, **constants)
+
+
+def update_launch(
+    who: str, flats: dict[str, Array], steps: Array, lr: Array, partials: Array | None, decay: Array | None, max_norm: float | None,
+    weight_decay: float, clip_value: float | None, params: dict[str, Any], **constants: int,
+) -> Launch:  # fmt: skip
+    """What all updates of flat tensors have in common: one workgroup per entry of `steps`."""
+    size = flats["theta"].size
+    for name, t in flats.items():
+        expect(t.shape == (size,), f"{who}: {name} has shape {t.shape}; wants the flat ({size},) of theta")
     expect(lr.size == 1, f"{who}: lr has shape {lr.shape}; wants one element")
     expect(max_norm is None or partials is not None, f"{who}: max_norm is {max_norm}; wants partials too")
     spans = ceil_div(size, DECAY_BLOCK)
     if decay is not None:
         expect(decay.shape == (spans,), f"{who}: decay has shape {decay.shape}; wants ({spans},), one per {DECAY_BLOCK} elements")
     constants |= dict(HAS_WEIGHT_DECAY=int(weight_decay != 0), HAS_DECAY=int(decay is not None), HAS_CLIP=int(clip_value is not None))
-    device = flats["theta"].device
-    walk = WALKS.pick(device, config, (size,), "contiguous" if device.kind == "software" else "strided")
-    constants |= dict(HAS_LIMIT=int(max_norm is not None), **WALKS[walk].constants)
-    count = 0 if partials is None else partials.size
-    values = dict(vectors=ceil_div(size, 4), blocks=blocks, per=per, count=count, weight_decay=weight_decay, **params)
-    return Launch(None, groups=blocks, params=values | dict(limit=clip_value or 0.0, max_norm=max_norm or 0.0), constants=constants)
+    constants |= dict(HAS_LIMIT=int(max_norm is not None))
+    values = dict(blocks=steps.size, count=0 if partials is None else partials.size, weight_decay=weight_decay, limit=clip_value or 0.0)
+    return Launch(None, groups=steps.size, params=values | dict(max_norm=max_norm or 0.0) | params, constants=constants)
 
 
 _UPDATES: list[tuple[int, dict[str, Any]]] = [
@@ -205,8 +216,7 @@ def adam(
 ) -> Launch:  # fmt: skip
     """Adam on flat tensors; weight decay in the gradient, or decoupled (AdamW). `steps` counts, one entry for each workgroup that runs."""
     flats = dict(theta=theta, m=m, v=v, gradient=gradient)
-    params = dict(beta1=beta1, rest1=1 - beta1, beta2=beta2, rest2=1 - beta2, log_beta1=_log(beta1), log_beta2=_log(beta2), eps=eps)
-    options = (max_norm, weight_decay, clip_value, config, params)
+    options = (max_norm, weight_decay, clip_value, config, adam_params(beta1, beta2, eps))
     return _flat_launch("adam", flats, steps, lr, partials, decay, *options, DECOUPLED=int(decoupled))
 
 

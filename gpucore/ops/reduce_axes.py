@@ -28,6 +28,9 @@ SHORT_ROW = 128
 ENOUGH_LANES = 1 << 18
 """Lanes that fill a large device, and the fewest elements that each of them should look at."""
 SHORTEST_PART = 16
+ONE_STEP, MANY_TILES = 1024, 128
+"""Elements of a column up to which hardware reduces it in one step, and tiles of 32 columns from which on it does so with longer ones:
+measured on an H100."""
 LONGEST_COLUMN = 4096
 """Elements above which a column is split whatever the grid: a lane's own chain of additions must stay short."""
 
@@ -82,9 +85,17 @@ def part_of(outer: int, reduced: int, inner: int) -> int | None:
     return None
 
 
+def column_part(x: Array, outer: int, reduced: int, inner: int) -> int | None:
+    """The same for `reduce_columns`, whose workgroups on hardware have up to 1024 lanes: columns of ONE_STEP elements are done in one
+    step, and longer ones where there are many, because a second launch takes as long as the first."""
+    enough = reduced <= ONE_STEP or (reduced <= LONGEST_COLUMN and outer * ceil_div(inner, 32) >= MANY_TILES)
+    return None if x.device.kind != "software" and enough else part_of(outer, reduced, inner)
+
+
 def _one_group(x: Array, outer: int, reduced: int, inner: int, op: str, divisor: float, center: Array | None) -> Array:
     """A reduction over the middle of three axes."""
-    part = part_of(outer, reduced, inner) if min(outer, inner) else None
+    columns = x.dtype.is_float and inner > 1
+    part = (column_part(x, outer, reduced, inner) if columns else part_of(outer, reduced, inner)) if min(outer, inner) else None
     if not x.dtype.is_float:
         y = K.reduce_integers(x.view((outer, reduced, inner)), op=op, chunk=part)
         return y if part is None else K.reduce_integers(y, op=op)  # type: ignore[no-any-return]

@@ -7,13 +7,16 @@ from typing import Any, ClassVar
 
 from ..errors import ConfigError
 from ..kernels import optim as K
-from .base import Optimizer, Part, check_range
+from ..kernels import optim_many as M
+from .base import check_range
+from .first_order import FirstOrder
+from .update import Update
 
 
-class Adam(Optimizer):
+class Adam(FirstOrder):
     """m = β1·m + (1-β1)·g;  v = β2·v + (1-β2)·g²;  θ -= lr·m̂ / (√v̂ + eps), with m̂ = m/(1-β1^t), v̂ = v/(1-β2^t).
 
-    Kingma & Ba 2015. weight_decay is added to the gradient (L2). Other settings: see Optimizer.
+    Kingma & Ba 2015. weight_decay is added to the gradient (L2). Other settings: see FirstOrder.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
@@ -31,9 +34,9 @@ class Adam(Optimizer):
             raise ConfigError(f"{who}: eps is 0; wants a positive number")
         super().__init__(params, lr, weight_decay=weight_decay, decay_mask=decay_mask, max_grad_norm=max_grad_norm, clip_value=clip_value)
 
-    def _update(self, theta: Any, state: list[Any], gradient: Any, part: Part, options: dict[str, Any]) -> None:
+    def _update(self) -> Update:
         beta1, beta2 = self.betas
-        K.adam(theta, *state, gradient, *part, beta1=beta1, beta2=beta2, eps=self.eps, decoupled=self._decoupled, **options)
+        return Update(K.adam, M.adam_many, dict(beta1=beta1, beta2=beta2, eps=self.eps, decoupled=self._decoupled))
 
 
 class AdamW(Adam):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,33 +20,9 @@ ALIGN = K.DECAY_BLOCK
 """Elements: every parameter starts at a multiple of 256 bytes, the largest alignment that adapters want of a binding."""
 RANGE = 1 << 25
 """Elements of one dispatch: 128 MiB, the storage binding that every adapter grants."""
-DIRECT = 1 << 21
-"""Elements from which on a parameter has an update of its own, which reads the gradient where it lies: packing it with the
-others would take longer than one more dispatch."""
-DIRECT_ON = {"software": 1 << 14}
-"""The same for kinds of device where it differs."""
-PARTIALS = 512
-"""Numbers that add up to the square of the gradients' norm, about: every workgroup of the update adds them up."""
 
-
-class Piece(NamedTuple):
-    """What one dispatch updates: a stretch of the flat tensors. Its gradient is packed (param None), or lies in that of a
-    parameter from `offset` on. `counter` is where the step counters of its workgroups begin.
-    """
-
-    start: int
-    size: int
-    param: int | None
-    offset: int
-    counter: int
-
-
-class Batch(NamedTuple):
-    """Parameters (by their numbers) whose gradients one dispatch packs into `size` elements from `start` on."""
-
-    params: list[int]
-    start: int
-    size: int
+Order = Callable[[Sequence[Any]], tuple[Sequence[int], Iterable[int]]]
+"""Of parameters: their numbers in the order in which they lie, and those at which a dispatch begins."""
 
 
 class FlatParameters:
@@ -55,25 +31,19 @@ class FlatParameters:
     The parameters stay the same tensor objects, now views of `theta`. The elements between them are zeros.
     """
 
-    def __init__(self, params: Sequence[Any], who: str) -> None:
+    def __init__(self, params: Sequence[Any], who: str, order: Order) -> None:
         _check(params, who)
         self.params = list(params)
         self.device, self.dtype = params[0].device, params[0].dtype
-        least = DIRECT_ON.get(self.device.kind, DIRECT)
-        direct = [p.size >= least and p.size % 4 == 0 for p in params]
-        self.order = sorted(range(len(params)), key=lambda i: direct[i])
+        self.order, first = order(self.params)
+        starts = set(first)
         self.spans = [ceil_div(p.size, ALIGN) * ALIGN for p in params]
-        self.offsets, self.size, self.packed = [0] * len(params), 0, 0
+        self.offsets, self.size = [0] * len(params), 0
         for i in self.order:
-            if direct[i]:  # aligned so that its part of the decay mask, one number per ALIGN elements, is aligned too
+            if i in starts:  # aligned so that its part of the decay mask, one number per ALIGN elements, is aligned too
                 self.size = ceil_div(self.size, ALIGN * ALIGN) * ALIGN * ALIGN
             self.offsets[i] = self.size
             self.size += self.spans[i]
-            self.packed += 0 if direct[i] else self.spans[i]
-        packed = [i for i in self.order if not direct[i]]
-        self.batches = self._batches(packed)
-        self.pieces = self._pieces([i for i in self.order if direct[i]])
-        self.counters = ceil_div(self.pieces[-1].counter + self.blocks(self.pieces[-1].size), ALIGN) * ALIGN
         self.theta = self.zeros("parameters")
         for p, offset in zip(self.params, self.offsets, strict=True):
             if p.size:
@@ -84,35 +54,6 @@ class FlatParameters:
     def zeros(self, name: str) -> Tensor:
         """A flat tensor of zeros laid out like the parameters."""
         return self.device.zeros((self.size,), self.dtype, name=name)  # type: ignore[no-any-return]
-
-    def blocks(self, size: int) -> int:
-        """Workgroups that update a piece of this size."""
-        return K.blocks_of(size, self.device.kind)
-
-    def shares(self, size: int) -> int:
-        """How many partial sums a stretch of this size gets."""
-        return max(1, min(ceil_div(size, K.STRETCH), round(PARTIALS * size / self.size)))
-
-    def _pieces(self, direct: list[int]) -> list[Piece]:
-        stretches = [(0, self.packed, None), *[(self.offsets[i], self.params[i].size, i) for i in direct]]
-        found: list[Piece] = []
-        counter = 0
-        for start, whole, param in stretches:
-            for offset in range(0, whole, RANGE):
-                size = min(RANGE, whole - offset)
-                found.append(Piece(start + offset, size, param, offset, counter))
-                counter += ceil_div(self.blocks(size), ALIGN) * ALIGN
-        return found or [Piece(0, 0, None, 0, 0)]
-
-    def _batches(self, packed: list[int]) -> list[Batch]:
-        found: list[Batch] = []
-        for i in packed:
-            if found and len(found[-1].params) < K.SOURCES and found[-1].size + self.spans[i] <= RANGE:
-                last = found[-1]
-                found[-1] = Batch([*last.params, i], last.start, last.size + self.spans[i])
-            else:
-                found.append(Batch([i], self.offsets[i], self.spans[i]))
-        return found
 
     def moved(self) -> Any:
         """The first parameter that no longer lies here, because another optimizer took it over; None if all do."""

@@ -11,6 +11,7 @@ import numpy as np
 from ..kernel import ceil_div
 from ..kernels import quasi_newton as K
 from .flat import ALIGN, RANGE, FlatParameters
+from .packed import Piece
 
 MOST_BLOCKS = (256, 64)
 """Workgroups of one launch for the displacement and the gradient, and per four rows for the products."""
@@ -51,15 +52,15 @@ class Observed(NamedTuple):
 class FlatHistory:
     """The matrix of s, y and gradients, the origin of a line search and its direction, all in the layout of the parameters."""
 
-    def __init__(self, flat: FlatParameters, slots: int) -> None:
-        self.flat, self.slots, self.rows = flat, slots, 2 * slots + 2
+    def __init__(self, flat: FlatParameters, pieces: Sequence[Piece], slots: int) -> None:
+        self.flat, self.pieces, self.slots, self.rows = flat, pieces, slots, 2 * slots + 2
         device, dtype = flat.device, flat.dtype
         self.origin, self.direction = flat.zeros("origin of a line search"), flat.zeros("direction of a line search")
         self._step = device.zeros((1,), dtype, name="step of a line search")
         self._coefficients = device.zeros((self.rows,), dtype, name="coefficients of a direction")
         spans, end = [], ALIGN
         least = PER_BLOCK_ON.get(device.kind, PER_BLOCK)
-        for piece, p in enumerate(flat.pieces):
+        for piece, p in enumerate(pieces):
             most = RANGE // self.rows // ALIGN * ALIGN
             for offset in range(0, p.size, most):
                 size = min(most, p.size - offset)
@@ -94,7 +95,7 @@ class FlatHistory:
     def move(self, step: float) -> None:
         """parameters = origin + step·direction."""
         self._step.assign(np.array([step], self.flat.dtype.host))
-        for p in self.flat.pieces:
+        for p in self.pieces:
             if p.size:
                 theta, origin = (t.view((p.size,), p.start) for t in (self.flat.theta, self.origin))
                 K.combine_rows(theta, self.direction.view((1, p.size), p.start), self._step, origin)

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..array import Array
 from ..errors import ConfigError, ShapeError
-from .base import Optimizer, Part, check_range, checked_state
+from .base import Optimizer, check_range, checked_state
 from .flat_history import FlatHistory, Observed
 from .line_search import MOST_TRIALS, StrongWolfe, Trial
+from .packed import PackedGradients
 
 GRADIENT, CHANGE, ITERATIONS, EVALUATIONS = "gradient", "change", "iterations", "evaluations"
 LINE_SEARCH, NOT_FINITE = "line search", "not finite"
@@ -56,10 +57,11 @@ class LBFGS(Optimizer):
         if not 0 < c1 < c2 < 1:
             raise ConfigError(f"LBFGS: c1 is {c1} and c2 {c2}; wants 0 < c1 < c2 < 1")
         self.c1, self.c2 = float(c1), float(c2)
-        super().__init__(params, lr)
+        super().__init__(params, lr, PackedGradients.order)
+        self._gradients = PackedGradients(self._flat)
         self._resolution = float(np.finfo(self._flat.dtype.host).eps)
         self._slots = self.history + 1  # one to spare, for the pair of a trial
-        self._vectors = FlatHistory(self._flat, self._slots)
+        self._vectors = FlatHistory(self._flat, self._gradients.pieces, self._slots)
         self._gram = np.zeros((self._vectors.rows,) * 2)
         self._order: list[int] = []  # slots of the pairs, from the oldest to the newest
         self._row = 0  # which of the two gradient rows is that of the origin
@@ -124,7 +126,7 @@ class LBFGS(Optimizer):
             )
         self._allowed -= 1
         self.evaluations += 1
-        return self._vectors.observe(loss, self._gathered([grads[i] for i in self._trained]), self._spare(), 1 - self._row)
+        return self._vectors.observe(loss, self._gradients.take([grads[i] for i in self._trained]), self._spare(), 1 - self._row)
 
     def _advance(self, closure: Callable[[], Any], here: Observed) -> Observed | None:
         """One iteration; None, and the parameters are the origin, when no step is better: `status` says so."""
@@ -265,9 +267,6 @@ class LBFGS(Optimizer):
         self._order, self.lr = order, lr
         self._gram[: 2 * self._slots, : 2 * self._slots] = arrays["gram"]
         self.iterations, self.evaluations = (int(arrays[name][0]) for name in ("iterations", "evaluations"))
-
-    def _update(self, theta: Any, state: list[Any], gradient: Any, part: Part, options: dict[str, Any]) -> None:
-        raise NotImplementedError("LBFGS moves along directions; see step")
 
 
 def _whole(name: str, value: Any) -> int:

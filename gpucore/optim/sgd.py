@@ -7,14 +7,17 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..kernels import optim as K
-from .base import Optimizer, Part, check_range
+from ..kernels import optim_many as M
+from .base import check_range
+from .first_order import FirstOrder
+from .update import Update
 
 
-class SGD(Optimizer):
+class SGD(FirstOrder):
     """θ -= lr·g, or with momentum μ: u = μ·u + g;  θ -= lr·u  (nesterov: lr·(g + μ·u)).
 
     The momentum is a running sum, as in PyTorch: the learning rate multiplies at the update. weight_decay is added to
-    the gradient (L2). Other settings: see Optimizer.
+    the gradient (L2). Other settings: see FirstOrder.
     """
 
     def __init__(
@@ -28,8 +31,7 @@ class SGD(Optimizer):
         self.slots = ("velocity",) if momentum else ()  # type: ignore[misc]
         super().__init__(params, lr, weight_decay=weight_decay, decay_mask=decay_mask, max_grad_norm=max_grad_norm, clip_value=clip_value)
 
-    def _update(self, theta: Any, state: list[Any], gradient: Any, part: Part, options: dict[str, Any]) -> None:
-        if state:
-            K.sgd_momentum(theta, *state, gradient, *part, momentum=self.momentum, nesterov=self.nesterov, **options)
-        else:
-            K.sgd(theta, gradient, *part, **options)
+    def _update(self) -> Update:
+        if not self.momentum:
+            return Update(K.sgd, M.sgd_many, {})
+        return Update(K.sgd_momentum, M.sgd_momentum_many, dict(momentum=self.momentum, nesterov=self.nesterov))

@@ -36,7 +36,7 @@ class ParityReport:
     """What the run found, as (pass, result) rows.
 
     left_out: (pass, kernel, case) of large cases that bind more than the adapter allows, and of candidates that want
-    larger workgroups than it has. repeated: whether each
+    larger workgroups, or kernels more buffers, than it has. repeated: whether each
     comparison ran twice, for equal bits.
     """
 
@@ -74,7 +74,7 @@ class ParityReport:
         faults = sum(t.caught for p in self.passes for t in p.selftest)
         wanted = sum(t.fault != _no_fault() for p in self.passes for t in p.selftest)
         adapters = len({p.info.index for p in self.passes})
-        large = f", {len(self.left_out)} left out (more memory or larger workgroups than the adapter has)" if self.left_out else ""
+        large = f", {len(self.left_out)} left out (more memory, buffers or larger workgroups than the adapter has)" if self.left_out else ""
         return (
             f"{len(self.kernels)} kernels, {len(self.rows)} comparisons in {len(self.passes)} passes on {adapters} "
             f"adapter{'s' if adapters != 1 else ''}: {len(self.failures)} failed{large}; {faults} of {wanted} deliberate faults caught"
@@ -189,8 +189,10 @@ def _compare_all(kernel: Kernel, index: int, label: str, on: Sequence[Device], q
 
 
 def unfit(kernel: Kernel, index: int, dev: Device) -> str:
-    """What a case wants that the device lacks: memory for a large one, workgroups for a candidate; "" when it can run."""
+    """What a case wants that the device lacks: buffers, memory for a large one, workgroups for a candidate; "" when it can run."""
     case = kernel.cases[index]
+    if not kernel.runs_on(dev):
+        return f"{kernel.buffers} buffers"
     if callable(case):
         return ""
     config = case.get("config")

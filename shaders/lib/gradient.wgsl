@@ -1,11 +1,13 @@
-// A gradient scaled by the global norm's factor and then kept within ±limit (HAS_CLIP); NaN stays NaN.
-// The including file has the override WORKGROUP and the bindings `steps` (u32) and `partials`.
+// What every update of flat parameters shares: where a workgroup works, the clipped gradient, the count of steps.
+// The including file has the override WORKGROUP, the bindings `steps` (u32) and `partials`, and includes lib/gradient_one.wgsl
+// or lib/gradient_many.wgsl, which say where the gradient lies and how many vectors of it an invocation takes.
 override HAS_CLIP: bool = false;
 override HAS_LIMIT: bool = false;
 override CONTIGUOUS: u32 = 0;
 //!include lib/float.wgsl
 //!include lib/reduce.wgsl
 
+// The gradient scaled by the global norm's factor and then kept within ±limit (HAS_CLIP); NaN stays NaN.
 fn clipped(g: vec4<f32>, scale: f32, limit: f32) -> vec4<f32> {
     let scaled = g * scale;
     if !HAS_CLIP { return scaled; }
@@ -26,11 +28,11 @@ fn norm_scale(lane: Lane, count: u32, max_norm: f32) -> f32 {
     return select(min(1.0, max_norm / (length + 1e-6)), nan(), is_nan(length));
 }
 
-// The k-th of the `per` vectors of an invocation: neighbouring lanes take neighbouring ones, which GPUs join into wide loads, or
+// The k-th vector of an invocation: neighbouring lanes take neighbouring ones, which GPUs join into wide loads, or
 // (CONTIGUOUS) each lane takes a stretch, which suits a processor's cache.
-fn vector_at(lane: Lane, block: u32, per: u32, k: u32) -> u32 {
-    if CONTIGUOUS == 1u { return (block * WORKGROUP + lane.index) * per + k; }
-    return (block * per + k) * WORKGROUP + lane.index;
+fn vector_at(lane: Lane, k: u32) -> u32 {
+    if CONTIGUOUS == 1u { return lane.index * per_lane() + k; }
+    return k * WORKGROUP + lane.index;
 }
 
 // Each workgroup counts its own steps, so that none reads what another writes. All lanes have read theirs before.

@@ -35,7 +35,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let count = min(params.chunk, params.reduced - start);
         let first = (outer * params.reduced + start) * params.inner + column;
         var item = identity();
-        for (var r = lane / COLS; r < count; r += WORKGROUP / COLS) { item = accumulate(item, x[first + r * params.inner] - shift); }
+        let step = WORKGROUP / COLS;
+        let last = count - 1u;
+        for (var r = lane / COLS; r < count; r += 4u * step) {
+            let a = x[first + r * params.inner] - shift;  // four loads under way; behind the end they repeat the last one
+            let b = x[first + min(r + step, last) * params.inner] - shift;
+            let c = x[first + min(r + 2u * step, last) * params.inner] - shift;
+            let d = x[first + min(r + 3u * step, last) * params.inner] - shift;
+            item = accumulate(item, a);
+            if r + step < count { item = accumulate(item, b); }
+            if r + 2u * step < count { item = accumulate(item, c); }
+            if r + 3u * step < count { item = accumulate(item, d); }
+        }
         items[lane] = item;
     }
     workgroupBarrier();

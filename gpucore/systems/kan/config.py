@@ -127,9 +127,12 @@ class KanConfig:
         return sum(int(outputs) * (int(inputs) * each + 1) for inputs, outputs in pairwise(self.widths))
 
     def memory_estimate(self, batch: int, *, kind: str = "discrete") -> MemoryEstimate:
-        """What the network needs for batches of so many samples on a kind of device, in bytes; nothing is allocated."""
+        """What the network needs for batches of so many samples on a kind of device, in bytes; nothing is allocated.
+
+        Hardware is taken to bind 32 buffers to a kernel, as most does; the network's own estimate knows its device.
+        """
         layers = [Sizes(i, o, self.degree, self.grid_size, self.base is not None) for i, o in pairwise(self.widths)]
-        return estimate_memory(layers, batch, kind=kind, standardised=self.standardised)
+        return estimate_memory(layers, batch, kind=kind, packs=kind in ("software", "cpu"), standardised=self.standardised)
 
     @property
     def standardised(self) -> int:

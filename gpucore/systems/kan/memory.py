@@ -13,7 +13,8 @@ from ...errors import ConfigError
 from ...kernel import ceil_div
 from ...memory import bucket_size
 from ...ops.spline_workspace import Workspace, layer_workspace
-from ...optim.flat import ALIGN, DIRECT, DIRECT_ON
+from ...optim.flat import ALIGN
+from ...optim.packed import DIRECT, DIRECT_ON
 
 ITEM = 4  # bytes of a float32
 SMALL = 16 << 10
@@ -93,8 +94,9 @@ class MemoryEstimate(NamedTuple):
         return self.parameters + self.optimizer + self.activations_training
 
 
-def estimate_memory(layers: Sequence[Sizes], batch: int, *, kind: str, standardised: int = 0) -> MemoryEstimate:
-    """Of these layers on a kind of device; standardised: how many of mean and std the inputs have."""
+def estimate_memory(layers: Sequence[Sizes], batch: int, *, kind: str, packs: bool = True, standardised: int = 0) -> MemoryEstimate:
+    """Of these layers on a kind of device; packs: whether updates pack gradients there; standardised: how many of mean and std
+    the inputs have."""
     if not isinstance(batch, int | np.integer) or isinstance(batch, bool) or batch < 1:
         raise ConfigError(f"memory_estimate: batch is {batch!r}; wants a whole number of 1 or more")
     spaces = [s.workspace(batch, kind) for s in layers]
@@ -102,15 +104,19 @@ def estimate_memory(layers: Sequence[Sizes], batch: int, *, kind: str, standardi
     held = _bytes(parameters)
     unchanged = _bytes([layers[0].inputs] * standardised + [n for s in layers for n in s.buffers])
     return MemoryEstimate(
-        held + unchanged, _optimizer(parameters, kind, held), _inference(layers, spaces, batch, standardised),
+        held + unchanged, _optimizer(parameters, kind, packs, held), _inference(layers, spaces, batch, standardised),
         _training(layers, spaces, batch, standardised) + _bytes(parameters),
     )  # fmt: skip
 
 
-def _optimizer(parameters: Sequence[int], kind: str, held: int) -> int:
-    """Both moments, the packed gradients of small parameters, and what laying all parameters in one buffer adds."""
+def _optimizer(parameters: Sequence[int], kind: str, packs: bool, held: int) -> int:
+    """Both moments, the packed gradients of small parameters, or the tables that say where they lie, and what laying all
+    parameters in one buffer adds."""
+    if not packs:
+        flat = sum(ceil_div(n, ALIGN) * ALIGN for n in parameters)
+        return 2 * _bytes([flat]) + _bytes([flat // 256, flat // 256]) + max(0, _bytes([flat]) - held) + SMALL
     least = DIRECT_ON.get(kind, DIRECT)
-    direct = [n for n in parameters if n >= least and n % 4 == 0]  # as `FlatParameters` lays them out: these last, and aligned
+    direct = [n for n in parameters if n >= least and n % 4 == 0]  # as `packed.order` has it: these last, and aligned
     packed = flat = sum(ceil_div(n, ALIGN) * ALIGN for n in parameters) - sum(ceil_div(n, ALIGN) * ALIGN for n in direct)
     for n in direct:
         flat = ceil_div(flat, ALIGN * ALIGN) * ALIGN * ALIGN + ceil_div(n, ALIGN) * ALIGN

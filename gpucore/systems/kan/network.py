@@ -21,6 +21,7 @@ from ...kernels.spline import MAX_GRID, MIN_GRID
 from ...memory import format_bytes
 from ...nn import Module
 from ...nn.state import checked_state
+from ...optim import sourced
 from .adaptive import AnyGrid, fitted_knots, grid_in_state, refit
 from .config import KanConfig
 from .derivatives import Jet, jet, pure_derivatives
@@ -304,7 +305,9 @@ class KanNetwork(Interpretation, Module):
 
     def memory_estimate(self, batch: int) -> MemoryEstimate:
         """Bytes at a batch size, on the present grids; see KanConfig.memory_estimate."""
-        return estimate_memory(self._sizes(), batch, kind=self.device.kind, standardised=self.config.standardised)
+        device = self.device
+        packs = not sourced.granted(device)
+        return estimate_memory(self._sizes(), batch, kind=device.kind, packs=packs, standardised=self.config.standardised)
 
     def _sizes(self) -> list[Sizes]:
         return [
