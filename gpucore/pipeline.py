@@ -80,7 +80,9 @@ class Pipeline:
 
     def takes(self, *inputs: Array) -> bool:
         """Whether a call with these tensors is replayed, or may be recorded: False where it would be one recording too many."""
-        return (id(self._device(inputs)), *[(t.shape, t.dtype) for t in inputs]) in self._recorded or len(self._recorded) < self.max_shapes
+        if Mirror.active is not None or len(self._recorded) < self.max_shapes:
+            return True
+        return (id(self._device(inputs)), *[(t.shape, t.dtype) for t in inputs]) in self._recorded
 
     def _check_shapes(self, inputs: tuple[Array, ...]) -> None:
         if len(self._recorded) < self.max_shapes:
