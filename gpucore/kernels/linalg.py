@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kernels_ref import linalg as ref
 
 from ..array import Array
-from ..kernel import Case, Kernel, Launch, kernel
+from ..kernel import Case, Kernel, Launch, ceil_div, kernel
 from .gemv import GEMV, VECMAT, gemv, gemv_bf16, gemv_f16, vecmat, vecmat_bf16, vecmat_f16, vecmat_parts
 from .product_cases import BENCH, DIRECT_CASES, HALF_CASES
 from .products import ACTIVATIONS, activation_index, batch_shape, matmul_flops, matmul_launch, product_shape, stored
@@ -19,8 +19,14 @@ __all__ = [
     "vecmat", "vecmat_bf16", "vecmat_f16", "vecmat_parts",
 ]  # fmt: skip
 
-DIRECT_TILE = (16, 32)
+MOST_ROWS, COLUMNS = 32, 32
 LANES = 8
+
+
+def block_rows(rows: int) -> int:
+    """Rows of a block: as few blocks as the kernel can, each of as few eights of rows as they need."""
+    blocks = max(1, ceil_div(rows, MOST_ROWS))
+    return max(8, 8 * ceil_div(ceil_div(rows, blocks), 8))
 
 
 def _declare_matmul(name: str, storage: str, cases: Sequence[Case]) -> Kernel:
@@ -30,11 +36,14 @@ def _declare_matmul(name: str, storage: str, cases: Sequence[Case]) -> Kernel:
     ) -> Launch:  # fmt: skip
         """activation(A·B + bias) with A = a or aᵀ and B = b or bᵀ, batch axes broadcast; straight from memory, 16×4 per invocation."""
         spread = a.device.info.subgroup_size >= LANES
-        return matmul_launch(name, a, b, bias, transpose_a, transpose_b, activation, DIRECT_TILE, SPREAD=spread)
+        shape, inner = product_shape(name, a, b, bias, transpose_a, transpose_b)
+        rows = block_rows(shape[-2])
+        whole = dict(WHOLE=inner % 4 == 0, VECTOR_OUT=shape[-1] % 4 == 0)
+        return matmul_launch(name, a, b, bias, transpose_a, transpose_b, activation, (rows, COLUMNS), SPREAD=spread, ROWS=rows, **whole)
 
     rule.__name__ = name
     return kernel(
-        "linalg/matmul", ref=getattr(ref, name), flops=matmul_flops, atol=2e-5, dtypes={"b": (storage,)},
+        "linalg/matmul", ref=getattr(ref, name), flops=matmul_flops, atol=2e-5, dtypes={"a": ("float32", "float64"), "b": (storage,)},
         cases=stored(cases, storage), bench=stored(BENCH, storage),
     )(rule)  # fmt: skip
 

@@ -76,7 +76,7 @@ _EXTREME = [
 DIRECT_CASES = [
     *[plain(m, k, n, **f) for m, k, n in _SIZES for f in FLAGS], *_EMPTY, *_BATCHED, *_EXTREME,
     *[plain(7, 9, 21, bias=True, activation=name) for name in ACTIVATIONS],
-    plain(65, 100, 130, bias=True, activation="relu"),
+    plain(65, 100, 130, bias=True, activation="relu"), plain(13, 600, 6), plain(9, 1030, 33, transpose_a=True),
     plain(1, 4, 4, batch_a=(65537,), batch_b=(1,)),
 ]  # fmt: skip
 TILED_CASES = [
