@@ -57,6 +57,11 @@ def gemv(a, b, bias=None, *, activation=None, native=None, config=None):
     return ACTIVATIONS[activation](product if bias is None else product + bias)
 
 
+def gemv_direct(a, b, bias=None, *, activation=None):
+    """activation(b·a + bias): matrix b [rows, cols], vector a [cols]."""
+    return gemv(a, b, bias, activation=activation)
+
+
 def vecmat(a, b, bias=None, *, activation=None, parts=None, native=None, config=None):
     """activation(a·b + bias): vector a [rows], matrix b [rows, cols]. With parts, a·b of that many blocks of rows: [parts, cols]."""
     if parts is None:

@@ -122,3 +122,19 @@ def test_parts_come_without_epilogue(gpu):
     for wrong in (dict(parts=0), dict(parts=2, activation="relu"), dict(parts=2, bias=gpu.ones((3,)))):
         with pytest.raises(gc.errors.ConfigError, match=r"vecmat: parts is .*; wants 1 or more, and bias and activation after the sum"):
             K.vecmat(gpu.ones((4,)), gpu.ones((4, 3)), **wrong)
+
+
+@pytest.mark.parametrize("shape", [(9, 40), (33, 70), (16, 3)])
+def test_a_software_driver_takes_many_rows_at_a_time(gpu, rng, shape):
+    x, w, bias = (rng.standard_normal(s, np.float32) for s in (shape[1], shape, shape[0]))
+    with gpu.profile() as profile:
+        got = ops.linear(gpu.tensor(x[None]), gpu.tensor(w), gpu.tensor(bias), activation="relu").numpy()[0]
+    assert [name for name, _ in profile.samples] == ["gemv_direct" if gpu.kind == "software" else "gemv"]
+    np.testing.assert_allclose(got, np.maximum(w.astype(np.float64) @ x + bias, 0), rtol=1e-5, atol=1e-5)
+
+
+def test_who_takes_many_rows_at_a_time():
+    assert K.takes_direct("software", "float32", 8, 4)
+    assert not K.takes_direct("discrete", "float32", 4096, 4096)
+    for storage, rows, cols in (("float16", 4096, 4096), ("float32", 1, 4096), ("float32", 16, 1 << 22)):
+        assert not K.takes_direct("software", storage, rows, cols)

@@ -13,10 +13,13 @@ from ..array import Array
 from ..errors import ConfigError, ShapeError
 from ..kernel import Case, Kernel, Launch, ceil_div, kernel
 from ..tuning import Candidate, Choices
+from .product_cases import nan_starts
 from .products import ACTIVATIONS, STORAGE, activation_index, stored
 
 _ROUNDS = 65535
 """Rounds after which a software driver ends a loop."""
+DIRECT_ROWS = 16
+"""Rows per workgroup of gemv_direct."""
 
 
 def _gemv(lanes: int, segment: int, rows: int, steps: int) -> Candidate:
@@ -224,6 +227,25 @@ _VECMAT_CASES += VECMAT_CHOICES.across(
 _VECMAT_MORE: list[Case] = [dict(a=(9,), b=(9, 6), bias=(6,), activation=name, id=f"{name}") for name in ACTIVATIONS]
 _VECMAT_MORE += [dict(a=(1,), b=(1, 65537 * 8 + 4), config="software", large=True)]
 _VECMAT_MORE += VECMAT_CHOICES.across([dict(a=(70,), b=(70, 131), id="odd columns")])
+
+_DIRECT_CASES: list[Case] = [*_GEMV_CASES[: len(_SIZES)], *_GEMV_MORE[: len(ACTIVATIONS)]]
+_DIRECT_CASES += [dict(a=(16,), b=_specials, id="inf and NaN"), dict(a=(70,), b=(33, 70), bias=(33,)), dict(a=(3,), b=(70001, 3))]
+_DIRECT_CASES += [dict(a=(k,), b=nan_starts(20, k), id=f"NaN behind rows of {k}") for k in (5, 9, 19)]
+
+
+@kernel("linalg/gemv_direct", ref=ref.gemv_direct, flops=_flops, atol=2e-5, cases=_DIRECT_CASES, bench=_BENCH,
+        dtypes={"a": ("float32",), "b": ("float32",)})  # fmt: skip
+def gemv_direct(a: Array, b: Array, bias: Array | None = None, *, activation: str | None = None) -> Launch:
+    """activation(b·a + bias): matrix b [rows, cols] in float32, vector a [cols]; 16 rows per workgroup, for software drivers."""
+    size = _check("gemv_direct", a, b, bias, 1)
+    constants = dict(VECTOR=b.shape[1] % 4 == 0, HAS_BIAS=bias is not None, ACTIVATION=activation_index("gemv_direct", activation))
+    return Launch((size,), groups=ceil_div(size, DIRECT_ROWS), params=dict(rows=size, cols=b.shape[1]), constants=constants)
+
+
+def takes_direct(kind: str, storage: str, rows: int, cols: int) -> bool:
+    """Whether gemv_direct multiplies this matrix: on a software driver, with enough rows, and not too long for its loop."""
+    return kind in ("software", "cpu") and STORAGE[storage] == 0 and rows >= DIRECT_ROWS // 2 and cols <= _ROUNDS * 32
+
 
 gemv = _declare_gemv("gemv", "float32", _GEMV_CASES + _GEMV_MORE)
 gemv_f16 = _declare_gemv("gemv_f16", "float16", _GEMV_CASES)

@@ -35,7 +35,7 @@ def _with_specials(rng: np.random.Generator) -> np.ndarray:
     return x
 
 
-def _nan_starts(rows: int, cols: int) -> Any:
+def nan_starts(rows: int, cols: int) -> Any:
     """Every other row starts with NaN: it lies just behind the row before, where a read past the end of that one lands."""
 
     def make(rng: np.random.Generator) -> np.ndarray:
@@ -68,8 +68,8 @@ _EXTREME = [
     dict(a=lambda rng: _scaled(rng, (9, 40), 1e18), b=lambda rng: _scaled(rng, (40, 5), 1e18), id="large"),
     dict(a=lambda rng: _scaled(rng, (9, 40), 1e-15), b=lambda rng: _scaled(rng, (40, 5), 1e-15), id="small"),
     dict(a=_with_specials, b=(12, 9), id="inf and NaN"),
-    *[dict(a=_nan_starts(70, k), b=(k, 9), id=f"NaN behind rows of {k}") for k in (5, 9, 19)],
-    *[dict(a=(70, k), b=_nan_starts(70, k), transpose_b=True, id=f"NaN behind columns of {k}") for k in (5, 9, 19)],
+    *[dict(a=nan_starts(70, k), b=(k, 9), id=f"NaN behind rows of {k}") for k in (5, 9, 19)],
+    *[dict(a=(70, k), b=nan_starts(70, k), transpose_b=True, id=f"NaN behind columns of {k}") for k in (5, 9, 19)],
     *[dict(a=_infinite_diagonal(70, k), b=(k, 9), id=f"infinities at {k} indices") for k in (16, 19, 37)],
     *[dict(a=(70, k), b=_infinite_diagonal(9, k), transpose_b=True, id=f"infinities in b at {k} indices") for k in (16, 19, 37)],
 ]

@@ -127,7 +127,10 @@ def _with_vector(vector: Array, matrix: Array, down: bool, bias: Array | None, a
     """activation(the matrix times the vector + bias); `down`: the vector runs down its rows, else along them."""
     x, storage = vector.view((vector.size,)), matrix.dtype.name
     if not down or matrix.shape[1] == 1:
-        return K.GEMV[storage](x, matrix if not down else matrix.view((1, x.size)), bias, activation=activation)
+        table = matrix if not down else matrix.view((1, x.size))
+        if K.takes_direct(x.device.kind, storage, *table.shape):
+            return K.gemv_direct(x, table, bias, activation=activation)
+        return K.GEMV[storage](x, table, bias, activation=activation)
     parts = K.vecmat_parts(x.device.kind, storage, *matrix.shape)
     if parts == 1:
         return K.VECMAT[storage](x, matrix, bias, activation=activation)

@@ -14,6 +14,7 @@ const LANES = 8u;
 const LONGEST = 512u;  // inner indices that are added up in one go: longer sums are made of such, which keeps more digits
 //!include lib/index.wgsl
 //!include lib/four.wgsl
+//!include lib/four_from.wgsl
 //!include lib/wide_weights.wgsl
 //!include lib/tile_activation.wgsl
 //!include lib/tile_batch.wgsl
@@ -47,14 +48,6 @@ var<private> t4: mat4x4<f32>;
 var<private> t5: mat4x4<f32>;
 var<private> t6: mat4x4<f32>;
 var<private> t7: mat4x4<f32>;
-
-// Elements i..i+3 of 8 that lie in two loads.
-fn four_from(low: vec4<f32>, high: vec4<f32>, i: u32) -> vec4<f32> {
-    let by_two = (i & 2u) != 0u;
-    let x = select(low, vec4<f32>(low.zw, high.xy), by_two);
-    let next = select(high.x, high.z, by_two);
-    return select(x, vec4<f32>(x.yzw, next), (i & 1u) != 0u);
-}
 
 // Four elements of a or b from i on, which may lie in two loads.
 fn read_a4(i: u32) -> vec4<f32> {
