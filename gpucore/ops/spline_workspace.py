@@ -36,7 +36,7 @@ def layer_workspace(
     else:
         found = _of_the_spline(batch, inputs, outputs, degree, grid_size, kind)
     if base:
-        found.kept += [batch * inputs, batch * outputs]
+        found.kept += [batch * inputs, batch * outputs, batch * outputs]  # its SiLU; both sums, of which the result is the sum
         found.to_inputs += [batch * inputs] * 3
         _add_products(found, batch, inputs, outputs, kind)
     return found
@@ -81,8 +81,10 @@ def _on_knots(batch: int, inputs: int, outputs: int, basis: int, kind: str) -> W
         written = batch * inputs * basis
         found = Workspace(kept=[written], to_inputs=[written])
     else:
-        two, weights = [block * inputs * basis] * 2, inputs * basis * outputs
-        found = Workspace(forward=[*two, batch * outputs], backward=[*two, weights, weights], to_inputs=[*two, batch * inputs])
+        samples = [min(block, batch - start) for start in range(0, batch, block)]
+        two, weights = [block * inputs * basis] * 2, [inputs * basis * outputs] * 2
+        forward, to_inputs = ([n * width for n in samples] for width in (outputs, inputs))
+        found = Workspace(forward=[*two, *forward], backward=[*two, *weights], to_inputs=[*two, *to_inputs])
     _add_products(found, min(batch, block), inputs * basis, outputs, kind, bias=True)
     return found
 
