@@ -11,6 +11,7 @@ import gpucore as gc
 from gpucore.errors import ConfigError, OutOfVramError
 from gpucore.memory import bucket_size
 from gpucore.ops import spline_knots
+from gpucore.ops.linalg import product_workspace
 from gpucore.systems import kan
 
 LIMITS = count(6 << 20, 4)
@@ -82,6 +83,25 @@ def test_what_is_estimated_is_what_is_used(device, widths, n, options, base):
     network.train_step(x, y).item()
     least = 0.67 if estimate.training > 400_000 else 0.33
     assert least * estimate.training <= device.memory.peak - others <= 1.1 * estimate.training
+
+
+PRODUCTS = [
+    (192, 24, 512, {}), (64, 168, 192, dict(transpose_a=True)), (192, 64, 168, dict(transpose_b=True)), (5, 7, 31, {}),
+    (1, 40, 7000, {}), (1, 40, 7000, dict(transpose_b=True)), (40, 1, 7000, dict(transpose_a=True)), (40, 1, 7000, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "cols", "inner", "flags"), PRODUCTS, ids=str)
+def test_a_product_takes_its_result_and_its_partial_sums(device, rows, cols, inner, flags):
+    shapes = ((rows, inner), (inner, cols))
+    stored = [s[::-1] if flags.get(f) else s for s, f in zip(shapes, ("transpose_a", "transpose_b"), strict=True)]
+    a, b = (device.ones(s) for s in stored)
+    gc.ops.matmul(a, b, **flags)  # a vector of ones is kept with the device
+    before = device.memory.in_use
+    device.pool.reset_peak()
+    assert (gc.ops.matmul(a, b, **flags).numpy() == inner).all()
+    wanted = [rows * cols, *product_workspace(rows, cols, inner, device.kind, **flags)]
+    assert device.memory.peak - before == sum(bucket_size(4 * n) for n in wanted)
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
