@@ -388,7 +388,8 @@ OPERATIONS: dict[str, Callable[[Draw], Call]] = {
     "add_layer_norm": _normed_sum(ops.add_layer_norm, True), "add_rms_norm": _normed_sum(ops.add_rms_norm, False),
     "batch_norm1d": _batch_norm, "rope": _rope,
     "scaled_dot_product_attention": _attention, "conv1d": _conv(ops.conv1d, 1), "conv2d": _conv(ops.conv2d, 2), "col2im": _col2im,
-    "kan_jet": _kan_jet, "kan_knot_layer": _kan_knots, "kan_layer": _kan, "kan_pack": _kan_pack, "kan_table_layer": _kan_table, "kan_unpack": _kan_unpack,
+    "kan_jet": _kan_jet, "kan_knot_layer": _kan_knots, "kan_layer": _kan, "kan_pack": _kan_pack,
+    "kan_table_layer": _kan_table, "kan_unpack": _kan_unpack,
     "knot_basis": _knot_basis, "cross_entropy": _cross_entropy, "as_tensor": lambda d: ([d.array()], lambda t: ops.as_tensor([1, 2], t)),
 }  # fmt: skip
 
