@@ -66,6 +66,16 @@ def test_history_validation_and_early_stopping(gpu):
     assert len(stopped) == 2
 
 
+def test_classes_are_measured_by_their_accuracy(gpu):
+    x, labels = problem()[0], np.arange(80) % 3
+    histories = [
+        kan.fit(kan.KanNetwork(kan.KanConfig(2, (), 3), device=gpu), x, labels, loss="cross_entropy", epochs=1, validation=held, **more)
+        for held, more in (((x, labels), {}), ((x, labels), {"optimizer": "lbfgs"}), (None, {"optimizer": "lbfgs"}))
+    ]
+    assert ["val_accuracy" in history.records[0] for history in histories] == [True, True, False]
+    assert 0 < histories[1]["val_accuracy"][0] <= 1
+
+
 def test_a_mask_and_measures_of_the_coefficients(gpu):
     x, y = problem()
     holes = y.copy()

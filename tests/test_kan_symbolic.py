@@ -6,7 +6,7 @@ import sympy
 from scipy import special
 
 import gpucore as gc
-from gpucore.errors import ConfigError, FormatError
+from gpucore.errors import ConfigError, DTypeError, FormatError, ShapeError
 from gpucore.systems import kan
 from gpucore.systems.kan.affine import fit_affine
 from gpucore.systems.kan.discovery import TARGETS, discover, train_all
@@ -267,6 +267,37 @@ def test_an_explanation_can_be_partial(gpu, monkeypatch):
     assert bare.expressions == ()
     assert "pip install 'gpucore[symbolic]'" in bare.note
     assert np.isnan(bare.r2).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "sentence"),
+    [
+        ({"threshold": np.nan}, ConfigError, "threshold is nan"),
+        ({"prune": -1}, ConfigError, "prune is -1"),
+        ({"digits": 16}, ConfigError, "digits is 16"),
+        ({"simplicity": -1}, ConfigError, "simplicity is -1"),
+        ({"names": ["a", "a"]}, ConfigError, "wants 2 different names"),
+        ({"names": [1, 2]}, ConfigError, "wants 2 different names"),
+        ({"targets": np.zeros((7, 1))}, ShapeError, "y has shape"),
+    ],
+)
+def test_an_explanation_is_refused_before_the_network_is_changed(gpu, options, error, sentence):
+    network, x = make(gpu, 1), points()
+    before, trained = network.state_dict(), []
+    with pytest.raises(error, match=sentence):
+        kan.explain(network, x, **({"prune": 0.5, "train": lambda: trained.append(1)} | options))
+    assert not trained
+    assert network.changes == 0
+    for name, values in network.state_dict().items():
+        np.testing.assert_array_equal(values, before[name])
+
+
+@pytest.mark.parametrize(("affine", "error"), [((1, 2, 3), ConfigError), ((1e39, 0, 1, 0), ConfigError), ("abcd", DTypeError)])
+def test_numbers_of_a_function_are_checked(gpu, affine, error):
+    network = make(gpu, 1)
+    with pytest.raises(error, match=r"KanNetwork.fix_symbolic: affine"):
+        network.fix_symbolic(0, 0, 0, "sin", affine=affine)
+    assert network.layers[0].symbolic is None
 
 
 # ---- saving

@@ -75,8 +75,6 @@ def _widths(text: str) -> tuple[int, ...]:
 
 def run(args: argparse.Namespace, out: Output, device: Device) -> int:
     """Trains and writes the results, or plays."""
-    if args.seed < 0:
-        raise ConfigError(f"kan 2048: seed is {args.seed}; wants 0 or more")
     if args.play:
         return _play(args, out, device)
     names = (

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ...data import ArrayDataset
 from ...systems.kan import KanNetwork
-from ...systems.kan.tables import predict, r2_of_targets
+from ...systems.kan.explaining import r2_of_targets
+from ...systems.kan.tables import predict
 
 COLOURS = {"train": "#b9bec9", "test": "#2f6db5"}
 

@@ -17,6 +17,7 @@ from ...device import Device
 from ...errors import ConfigError
 from ...systems.kan import KanNetwork
 from ...systems.kan.explaining import HEAD
+from ...systems.kan.formula import check_digits
 from ...systems.kan.tables import TableFit, TableFormula, TableSettings, TableTraining
 from ..output import Output, Progress, json_text
 from .pictures import draw_predictions
@@ -53,6 +54,10 @@ def run(args: argparse.Namespace, out: Output, device: Device) -> int:
     """Fits, judges and explains the table."""
     if not args.target:
         raise ConfigError("kan: --csv wants --target COLUMN, the column to be explained")
+    twice = [name for name in args.target if args.target.count(name) > 1]
+    if twice:
+        raise ConfigError(f"kan: --target names {twice[0]!r} twice; wants each column once")
+    check_digits("kan", significant=args.digits)
     table = read_table(args.csv, drop=args.drop)
     y = table.columns(args.target)
     inputs = [name for name in table.names if name not in args.target]
@@ -115,11 +120,14 @@ def _hidden(text: str | None) -> tuple[int, ...] | None:
 
 def symbols(names: Sequence[str]) -> list[str]:
     """Column names as they can stand in a formula: letters, digits and underscores, each its own."""
+    plain = [re.sub(r"\W+", "_", name).strip("_") or "x" for name in names]
+    plain = [f"x_{name}" if name[0].isdigit() else name for name in plain]
     made: list[str] = []
-    for name in names:
-        plain = re.sub(r"\W+", "_", name).strip("_") or "x"
-        plain = f"x_{plain}" if plain[0].isdigit() else plain
-        made.append(plain if plain not in made else f"{plain}_{len(made) + 1}")
+    for k, name in enumerate(plain, 1):
+        symbol, count = name, k
+        while symbol in made or (symbol != name and symbol in plain):
+            symbol, count = f"{name}_{count}", count + 1
+        made.append(symbol)
     return made
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from ...device import Device
 from ...errors import ConfigError
 from ...kernel import ceil_div
+from ...kernels.spline import MAX_GRID, MIN_GRID
 from ...train import TrainingDivergedError
 from .config import KanConfig
 from .full_batch import MARGIN, PAIRS, FullBatch
@@ -185,8 +186,8 @@ def race(
     schedule = schedule or Schedule()
     if not seeds or (keep is not None and keep < 1):
         raise ConfigError(f"race: got {len(seeds)} seeds, of which {keep} go on; wants 1 or more of both")
-    if not grids or any(b <= a for a, b in pairwise(grids)):
-        raise ConfigError(f"race: grids are {list(grids)}; wants growing numbers of cells")
+    if not grids or any(b <= a for a, b in pairwise(grids)) or grids[0] < MIN_GRID or grids[-1] > MAX_GRID:
+        raise ConfigError(f"race: grids are {list(grids)}; wants growing numbers of cells, {MIN_GRID} to {MAX_GRID}")
     show = show or (lambda attempt: None)
     attempts = []
     for seed in seeds:

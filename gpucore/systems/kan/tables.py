@@ -16,7 +16,8 @@ from ...data import ArrayDataset, Standardiser
 from ...device import Device
 from ...errors import ConfigError
 from .config import KanConfig
-from .explaining import Explanation, explain
+from .explaining import Explanation, check_options, explain, r2_of_targets
+from .formula import check_digits
 from .full_batch import FullBatch
 from .losses import KanLoss
 from .network import KanNetwork
@@ -71,6 +72,9 @@ class TableSettings:
             raise ConfigError(f"TableSettings: iterations is {self.iterations!r}; wants a whole number of 1 or more")
         if not 0 < self.test < 1:
             raise ConfigError(f"TableSettings: test is {self.test!r}; wants a share between 0 and 1")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise ConfigError(f"TableSettings: seed is {self.seed!r}; wants a whole number of 0 or more")
+        check_options("TableSettings", self.prune, self.threshold)
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,14 @@ class TableTraining:
         return TableFit(network, self.train, self.test, r2_train, r2_test, linear_r2(self.train, self.test))
 
     def formula(self, names: Sequence[str] | None = None, digits: int | None = 4) -> TableFormula:
-        """Prunes what `fit` trained, puts functions on its edges, trains on, and reads the formula, to so many significant digits."""
+        """Prunes what `fit` trained, puts functions on its edges, trains on, and reads the formula, to so many significant digits.
+
+        names: of the inputs, different ones. ConfigError before `fit`.
+        """
         s = self.settings
+        if not self.tried:
+            raise ConfigError("fit_table: there is no network yet; call fit() before formula()")
+        check_digits("fit_table", significant=digits)
 
         def go_on() -> None:
             fixed = any(layer.symbolic is not None for layer in self.network.layers)
@@ -213,13 +223,6 @@ def predict(network: KanNetwork, x: np.ndarray) -> np.ndarray:
 def r2_of(network: KanNetwork, rows: ArrayDataset) -> tuple[float, ...]:
     """R² of each target over these rows."""
     return r2_of_targets(predict(network, rows.x), rows.y)
-
-
-def r2_of_targets(y: np.ndarray, targets: np.ndarray) -> tuple[float, ...]:
-    """1 - Σ (t - y)² / Σ (t - mean t)² of each column of [n, m]; NaN where the targets have no spread."""
-    t = targets.astype(np.float64)
-    rest, spread = ((t - y) ** 2).sum(axis=0), ((t - t.mean(axis=0)) ** 2).sum(axis=0)
-    return tuple(1 - float(r) / float(s) if s > 0 else float("nan") for r, s in zip(rest, spread, strict=True))
 
 
 def linear_r2(train: ArrayDataset, test: ArrayDataset) -> tuple[float, ...]:
