@@ -66,6 +66,16 @@ def test_history_validation_and_early_stopping(gpu):
     assert len(stopped) == 2
 
 
+def test_predictions_come_in_batches(gpu):
+    network, x = kan.KanNetwork(SMALL, device=gpu), problem()[0]
+    whole = network(x).numpy()
+    for rows in (80, 33, 1):
+        found = kan.predict(network, x, rows=rows)
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found, whole, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(kan.predict(network, x, rows=7, then=lambda y: y * 2.0), 2 * whole, rtol=1e-6, atol=1e-6)
+
+
 def test_classes_are_measured_by_their_accuracy(gpu):
     x, labels = problem()[0], np.arange(80) % 3
     histories = [

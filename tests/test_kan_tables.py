@@ -14,6 +14,7 @@ from gpucore.errors import ConfigError, DTypeError
 from gpucore.systems import kan
 from gpucore.systems.kan import tables
 from gpucore.systems.kan.explaining import r2_of_targets
+from gpucore.systems.kan.prediction import predict
 
 
 def _products(rows=160, seed=0):
@@ -51,7 +52,7 @@ def test_networks_answer_in_the_units_of_the_table(fitted):
     _, fit, formula, _ = fitted
     x, y = _products(50, seed=7)
     for network in (fit.network, formula.network):
-        said = tables.predict(network, x.astype(np.float32))[:, 0]
+        said = predict(network, x.astype(np.float32))[:, 0]
         assert np.abs(said - y).max() < 0.05 * y.std()
 
 
@@ -62,7 +63,7 @@ def test_the_formula_is_that_of_the_network(fitted):
     assert formula.r2_test[0] > 0.999
     x, _ = _products(40, seed=3)
     value = sympy.lambdify(sympy.symbols("a b", real=True), formula.network.formula(names=["a", "b"])[0])(x[:, 0], x[:, 1])
-    np.testing.assert_allclose(value, tables.predict(formula.network, x.astype(np.float32))[:, 0], rtol=1e-4)
+    np.testing.assert_allclose(value, predict(formula.network, x.astype(np.float32))[:, 0], rtol=1e-4)
     rounded = sympy.lambdify(sympy.symbols("a b", real=True), formula.expressions[0])(x[:, 0], x[:, 1])
     np.testing.assert_allclose(rounded, value, rtol=2e-2)
 

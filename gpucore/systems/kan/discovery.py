@@ -12,7 +12,7 @@ from ...device import Device
 from ...errors import ConfigError
 from .config import KanConfig
 from .explaining import Explanation, check_options, explain
-from .full_batch import FullBatch, loss_of
+from .full_batch import FullBatch, loss_of, scale_splines
 from .losses import KanLoss
 from .network import KanNetwork
 
@@ -103,8 +103,7 @@ def _first(target: Target, device: Device, seed: int, x: np.ndarray, y: np.ndarr
     for k in range(tries):
         config = KanConfig(first, tuple(hidden), last, grid_size=GRIDS[0], base="silu", seed=seed + k)
         network = KanNetwork(config, device=device)
-        for layer in network.layers:
-            layer.coefficients.assign(layer.coefficients.numpy() * np.float32(SMALL))
+        scale_splines(network, SMALL)
         network.update_grid(x)
         for part in (iterations // 2, iterations - iterations // 2):
             loss = train_all(network, x, y, max(1, part))

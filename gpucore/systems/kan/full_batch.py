@@ -159,6 +159,12 @@ def fit_lbfgs(
     return found
 
 
+def scale_splines(network: KanNetwork, factor: float) -> None:
+    """Multiplies all coefficients: with little ones a training begins near the smooth base, from where more seeds find the shape."""
+    for layer in network.layers:
+        layer.coefficients.assign(layer.coefficients.numpy() * np.asarray(factor, network.dtype.host))
+
+
 def loss_of(loss: KanLoss) -> Objective:
     """(network, x, y, mask) to the whole loss."""
     return lambda network, x, y, mask=None: loss.of_network(network, x, y, mask)

@@ -22,7 +22,7 @@ from ...kernel import ceil_div
 from ...kernels.spline import MAX_GRID, MIN_GRID
 from ...train import TrainingDivergedError
 from .config import KanConfig
-from .full_batch import MARGIN, PAIRS, FullBatch
+from .full_batch import MARGIN, PAIRS, FullBatch, scale_splines
 from .network import KanNetwork
 
 
@@ -128,8 +128,7 @@ def begin(problem: Problem, device: Device, seed: int, grid_size: int, schedule:
     config = replace(problem.config, grid_size=grid_size, seed=seed)
     network = KanNetwork(config, device=device, dtype=dtype)
     if config.base is not None:
-        for layer in network.layers:
-            layer.coefficients.assign(layer.coefficients.numpy() * np.asarray(schedule.scale, network.dtype.host))
+        scale_splines(network, schedule.scale)
     run = FullBatch(network, problem.objective, problem.tensors(network), history=schedule.history)
 
     def warm_up() -> float:

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ...autograd import no_grad
 from ...data import ArrayDataset, Standardiser
 from ...device import Device
 from ...errors import ConfigError
 from .config import KanConfig
 from .explaining import Explanation, check_options, explain, r2_of_targets
 from .formula import check_digits
-from .full_batch import FullBatch
+from .full_batch import FullBatch, scale_splines
 from .losses import KanLoss
 from .network import KanNetwork
+from .prediction import predict
 
 Show = Callable[[str, int, int, float, float], None]
 """Called during a training with what it is, the iterations done and allowed, and R² of the training and the validation rows."""
@@ -33,8 +33,6 @@ WARM = 4
 HELD = 0.15
 """The share of the training rows that decides when to stop; none is held back of fewer than LEAST_ROWS."""
 LEAST_ROWS = 40
-ROWS = 8192
-"""Rows per batch when nothing is learned."""
 SMALL = 0.1
 """Splines begin so much smaller than a network's own: near the smooth base."""
 SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (1,), (3,))
@@ -135,8 +133,7 @@ class TableTraining:
         s, inputs = self.settings, self.train.x.shape[1]
         config = KanConfig(inputs, hidden, self.train.y.shape[1], grid_size=s.grid_size, degree=s.degree, base="silu", seed=seed)
         network = KanNetwork(config.standardized(self.train.x), device=self.device)
-        for layer in network.layers:
-            layer.coefficients.assign(layer.coefficients.numpy() * np.float32(SMALL))
+        scale_splines(network, SMALL)
         return network
 
     # ---- the two results
@@ -211,13 +208,6 @@ def _error(network: KanNetwork, rows: ArrayDataset) -> float:
     """The mean square error of scaled targets, a share of their variance; inf when it is not finite."""
     error = float(np.mean((predict(network, rows.x) - rows.y.astype(np.float64)) ** 2))
     return error if np.isfinite(error) else inf
-
-
-def predict(network: KanNetwork, x: np.ndarray) -> np.ndarray:
-    """[n, out] in float64, computed in batches."""
-    with no_grad():
-        pending = [network(x[i : i + ROWS]).read_async() for i in range(0, len(x), ROWS)]
-    return np.concatenate([readback.result() for readback in pending]).astype(np.float64)
 
 
 def r2_of(network: KanNetwork, rows: ArrayDataset) -> tuple[float, ...]:
