@@ -271,6 +271,8 @@ def test_a_copy_trains_itself(gpu):
     network, (x, y) = make(gpu), problem()
     network.train_step(x, y)
     copied = network.to(gpu)
+    assert network._steps is not None
+    assert copied._steps is None, "the other's optimizer would live as long as the copy"
     before = network.state_dict()
     copied.train_step(x, y)
     assert same(network, before)

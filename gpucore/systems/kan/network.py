@@ -64,6 +64,8 @@ class KanNetwork(Interpretation, Module):
     values count as the ends of the grid. dtype: "float32", or "float64" on the NumPy device.
     """
 
+    uncopied = ("_steps",)
+
     def __init__(self, config: KanConfig, *, device: Device | None = None, dtype: Any = "float32") -> None:
         device = device or open_device()
         self.config = config
