@@ -98,6 +98,15 @@ def test_a_fit_without_a_domain_or_a_spread_is_the_mean():
         assert 0 <= fit_affine(function, x, np.random.default_rng(0).normal(size=50)).r2 < 0.6
 
 
+@pytest.mark.parametrize("size", [2.0**-400, 2.0**-40, 2.0**400])
+def test_a_fit_does_not_depend_on_the_size_of_the_values(size):
+    """Functions that underflow far from their places are no candidates; warnings are errors here."""
+    x = np.linspace(-1, 2, 300)
+    for name in LIBRARY:
+        one, found = (fit_affine(LIBRARY[name], x, scale * (np.sin(3 * x) + x)) for scale in (1.0, size))
+        assert found == one._replace(c=one.c * size, d=one.d * size), "powers of two round nothing"
+
+
 def test_suggestions_rank_and_read_as_a_table(gpu):
     network = make(gpu, 1)
     x = points()

@@ -79,10 +79,19 @@ def test_bad_tables_are_sentences(gpu):
         tables.TableTraining(x[:5], y[:5], device=gpu)
     with pytest.raises(ConfigError, match="target 1 is 3 in every training row"):
         tables.TableTraining(x, np.full(30, 3.0), device=gpu)
-    with pytest.raises(DTypeError, match="row 2 of x holds nan"):
+    with pytest.raises(DTypeError, match="row 2, column 0 of x is nan"):
         tables.TableTraining(np.where(np.arange(30)[:, None] == 2, np.nan, x), y, device=gpu)
     with pytest.raises(ConfigError, match=r"test is 1\.5"):
         tables.TableSettings(test=1.5)
+    with pytest.raises(DTypeError, match=r"row 0, column 1 of x is 1e\+39; wants numbers within the range of float32"):
+        tables.TableTraining(np.where(np.arange(2) == 1, 1e39, x), y, device=gpu)
+    with pytest.raises(DTypeError, match="row 0 of y is 1e"):
+        tables.TableTraining(x, np.full(30, 1e39), device=gpu)
+    with pytest.raises(ConfigError, match=r"input 2 varies by \S+ alone; wants more than 1e-06, in other units"):
+        tables.TableTraining(x * [1, 1e-9], y, device=gpu)
+    with pytest.raises(ConfigError, match="target 1 varies by no more than roundings of 1; wants other units"):
+        tables.TableTraining(x, y * 1e-15, device=gpu)
+    tables.TableTraining(x * [1, 0], y, device=gpu)  # a column that never varies does no harm
     for fault, sentence in (
         ({"iterations": 0}, "iterations is 0"), ({"seed": -1}, "seed is -1"), ({"prune": -0.1}, "prune is -0.1"),
         ({"threshold": np.nan}, "threshold is nan"),

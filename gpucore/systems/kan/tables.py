@@ -14,10 +14,11 @@ import numpy as np
 from ...data import ArrayDataset, Standardiser
 from ...device import Device
 from ...errors import ConfigError
-from .config import KanConfig
+from .config import LEAST_STD, KanConfig
 from .explaining import Explanation, check_options, explain, r2_of_targets
 from .formula import check_digits
 from .full_batch import FullBatch, scale_splines
+from .inputs import check_width, finite_as, host_numbers
 from .losses import KanLoss
 from .network import KanNetwork
 from .prediction import predict
@@ -110,7 +111,7 @@ class TableTraining:
 
     def __init__(self, x: Any, y: Any, settings: TableSettings | None = None, *, device: Device, show: Show | None = None) -> None:
         self.settings, self.device, self.show = settings or TableSettings(), device, show
-        data = ArrayDataset(x, np.asarray(y, np.float32).reshape(len(y), -1))
+        data = _checked_rows(x, y)
         if len(data) < 10:
             raise ConfigError(f"fit_table: the table has {len(data)} rows; wants at least 10")
         self.train, self.test = data.split(1 - self.settings.test, self.settings.seed)
@@ -120,6 +121,9 @@ class TableTraining:
                 f"fit_table: target {still[0] + 1} is {self.train.y[0, still[0]]:g} in every training row; wants one that varies"
             )
         self.scale = Standardiser().fit(self.train.y)
+        small = np.flatnonzero(self.scale.transform(self.train.y).std(axis=0) < 0.5)
+        if len(small):
+            raise ConfigError(f"fit_table: target {small[0] + 1} varies by no more than roundings of 1; wants other units")
         self.fitted, self.held = self._hold_back()
         self.tried: list[tuple[KanNetwork, float]] = []
         """The networks that `fit` trained, with their mean square error on the validation rows as a share of the variance."""
@@ -202,6 +206,19 @@ class TableTraining:
         state = self.scale.state_dict()
         network.scale_output(state["std"], state["mean"])
         return network
+
+
+def _checked_rows(x: Any, y: Any) -> ArrayDataset:
+    """x [n, in] and y [n] or [n, targets] as float32, which must hold them; ConfigError for inputs that a network would see as constant."""
+    x, y = (finite_as("fit_table", name, host_numbers("fit_table", name, v), np.float32) for name, v in (("x", x), ("y", y)))
+    check_width("fit_table", x.shape, x.shape[-1] if x.ndim else 1)
+    spread = x.std(axis=0, dtype=np.float64)
+    still = np.flatnonzero((np.ptp(x, axis=0) > 0) & (spread <= LEAST_STD))
+    if len(still):
+        raise ConfigError(
+            f"fit_table: input {still[0] + 1} varies by {spread[still[0]]:.1e} alone; wants more than {LEAST_STD:g}, in other units"
+        )
+    return ArrayDataset(x, y.reshape(len(y), -1))
 
 
 def _error(network: KanNetwork, rows: ArrayDataset) -> float:
