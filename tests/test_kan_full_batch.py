@@ -73,6 +73,9 @@ def test_predictions_come_in_batches(gpu):
         found = kan.predict(network, x, rows=rows)
         assert found.dtype == np.float64
         np.testing.assert_allclose(found, whole, rtol=1e-6, atol=1e-6)
+    for wrong, error in ((dict(x=x[:0]), ShapeError), (dict(x=x[:, :1]), ShapeError), (dict(x=x, rows=0), ConfigError)):
+        with pytest.raises(error, match="predict: "):
+            kan.predict(network, **wrong)
     np.testing.assert_allclose(kan.predict(network, x, rows=7, then=lambda y: y * 2.0), 2 * whole, rtol=1e-6, atol=1e-6)
 
 
@@ -226,11 +229,14 @@ def test_what_a_race_refuses(gpu):
     for seeds, grids, more, sentence in (
         ([], [3], {}, "got 0 seeds"), ([0], [3], dict(keep=0), "of which 0 go on"), ([0], [], {}, "wants growing numbers"),
         ([0], [5, 5], {}, r"grids are \[5, 5\]; wants growing"),
+        ([0], [3, 129], {}, "wants growing numbers of cells, 2 to 128"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=sentence):
             race(data, gpu, seeds, grids, **more)
-    with pytest.raises(ConfigError, match="Schedule: part is 0"):
-        Schedule(part=0)
+    for fault, sentence in ((dict(part=0), "part is 0"), (dict(scale=np.nan), "scale is nan"), (dict(margin=-1.0), "margin is -1.0")):
+        with pytest.raises(ConfigError, match=f"Schedule: {sentence}"):
+            Schedule(**fault)
+    assert len(kan.fit_lbfgs(kan.KanNetwork(SMALL, device=gpu), *problem(), epochs=np.int64(1))) == 1, "as fit takes it"
     with pytest.raises(ConfigError, match="name is 'tan'; wants one of exp-sin"):
         case_named("tan")
 

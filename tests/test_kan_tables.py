@@ -10,7 +10,7 @@ import pytest
 
 from gpucore import cli
 from gpucore.cli.kan.table import symbols
-from gpucore.errors import ConfigError, DTypeError
+from gpucore.errors import ConfigError, DTypeError, ShapeError
 from gpucore.systems import kan
 from gpucore.systems.kan import tables
 from gpucore.systems.kan.explaining import r2_of_targets
@@ -87,6 +87,8 @@ def test_bad_tables_are_sentences(gpu):
         tables.TableTraining(np.where(np.arange(2) == 1, 1e39, x), y, device=gpu)
     with pytest.raises(DTypeError, match="row 0 of y is 1e"):
         tables.TableTraining(x, np.full(30, 1e39), device=gpu)
+    with pytest.raises(ShapeError, match=r"x has shape \(30,\); wants \[rows, inputs\]"):
+        tables.TableTraining(x[:, 0], y, device=gpu)
     with pytest.raises(ConfigError, match=r"input 2 varies by \S+ alone; wants more than 1e-06, in other units"):
         tables.TableTraining(x * [1, 1e-9], y, device=gpu)
     with pytest.raises(ConfigError, match="target 1 varies by no more than roundings of 1; wants other units"):

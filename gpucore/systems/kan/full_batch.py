@@ -123,7 +123,7 @@ def fit_lbfgs(
         ("grid_updates", grid_updates, 0),
         ("history", history, 1),
     ):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise ConfigError(f"KanNetwork.fit: {name} is {value!r}; wants a whole number of {least} or more")
     if y is None:
         raise ConfigError("KanNetwork.fit: lbfgs wants all data at once, as x and y; got x alone")

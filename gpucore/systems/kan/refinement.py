@@ -20,6 +20,7 @@ from ...device import Device
 from ...errors import ConfigError
 from ...kernel import ceil_div
 from ...kernels.spline import MAX_GRID, MIN_GRID
+from ...optim.base import check_range
 from ...train import TrainingDivergedError
 from .config import KanConfig
 from .full_batch import MARGIN, PAIRS, FullBatch, scale_splines
@@ -77,6 +78,8 @@ class Schedule:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigError(f"Schedule: {name} is {value!r}; wants a whole number of 1 or more")
+        for name in ("scale", "least", "margin"):
+            check_range("Schedule", name, getattr(self, name), low=0.0)
 
 
 class Stage(NamedTuple):

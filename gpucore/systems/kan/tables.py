@@ -13,12 +13,12 @@ import numpy as np
 
 from ...data import ArrayDataset, Standardiser
 from ...device import Device
-from ...errors import ConfigError
+from ...errors import ConfigError, ShapeError
 from .config import LEAST_STD, KanConfig
 from .explaining import Explanation, check_options, explain, r2_of_targets
 from .formula import check_digits
 from .full_batch import FullBatch, scale_splines
-from .inputs import check_width, finite_as, host_numbers
+from .inputs import finite_as, host_numbers
 from .losses import KanLoss
 from .network import KanNetwork
 from .prediction import predict
@@ -211,7 +211,8 @@ class TableTraining:
 def _checked_rows(x: Any, y: Any) -> ArrayDataset:
     """x [n, in] and y [n] or [n, targets] as float32, which must hold them; ConfigError for inputs that a network would see as constant."""
     x, y = (finite_as("fit_table", name, host_numbers("fit_table", name, v), np.float32) for name, v in (("x", x), ("y", y)))
-    check_width("fit_table", x.shape, x.shape[-1] if x.ndim else 1)
+    if x.ndim != 2 or not x.shape[1]:
+        raise ShapeError(f"fit_table: x has shape {x.shape}; wants [rows, inputs]")
     spread = x.std(axis=0, dtype=np.float64)
     still = np.flatnonzero((np.ptp(x, axis=0) > 0) & (spread <= LEAST_STD))
     if len(still):
