@@ -284,7 +284,7 @@ class KanNetwork(Interpretation, Module):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: Device | None = None) -> KanNetwork:
-        """The network in a file; FormatError for one that is damaged, foreign or from the future."""
+        """The network in a file, in float32; FormatError for one that is damaged, foreign or from the future."""
         from .saving import load
 
         return load(path, device=device)
