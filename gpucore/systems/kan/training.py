@@ -201,7 +201,7 @@ def run_step(
     held = network._steps
     settings = (optimizer if isinstance(optimizer, str) else id(optimizer), max_grad_norm, weight_decay, optimizer_device)
     key = (loss, nan_guard)
-    if held is not None and (held.network() is not network or held.settings != settings or not held.first.fits()):
+    if held is not None and (held.settings != settings or not held.first.fits()):
         held = None
     there = held.steps[key].batches if held and key in held.steps else ()
     made = held is None and isinstance(optimizer, str) and optimizer_device is None
@@ -210,7 +210,7 @@ def run_step(
     if held is None:
         options: dict[str, Any] = dict(max_grad_norm=max_grad_norm, weight_decay=weight_decay, optimizer_device=optimizer_device)
         first = KanStep(network, loss=loss, optimizer=optimizer, lr=lr, nan_guard=nan_guard, **options)
-        held = network._steps = KeptSteps(ref(network), settings, first, {key: first})
+        held = network._steps = KeptSteps(settings, first, {key: first})
     step = held.steps.get(key)
     if step is None:
         over: Any = optimizer if optimizer_device else held.first.optimizer
@@ -224,7 +224,6 @@ def run_step(
 class KeptSteps:
     """The steps that a network keeps, with the optimizer of the first, by (loss, nan_guard)."""
 
-    network: ref[KanNetwork]
     settings: Any
     first: KanStep
     steps: dict[Any, KanStep]
