@@ -1,6 +1,6 @@
 """Grids of more workgroups than an axis holds: folded over two axes, the last row may overhang.
 
-What takes gigabytes at the real limit is shown here at a small one.
+What takes gigabytes, or seconds of the reference, at the real limit is shown here at a small one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pytest
 import gpucore as gc
 from gpucore import ops
 from gpucore.kernels import shape as K
+from gpucore.kernels import spline_knots
 from gpucore.optim import SGD, Adam
 
 N = 15 * 1024 + 5
@@ -24,6 +25,18 @@ def narrow(gpu, monkeypatch):
     monkeypatch.setattr(sys.modules["gpucore.kernel"], "MAX_GROUPS", 12)
     monkeypatch.setattr(K, "MAX_GROUPS", 12)
     return gc.device(gpu.info.index)
+
+
+def knots(x):
+    """Points [N / 5, 5] and a row of knots for each of the five inputs, all of them different."""
+    rows = np.arange(-3.0, 5.0) * np.linspace(0.5, 1.0, 5)[:, None] + np.array([[0.0], [0.1], [-0.3], [0.2], [0.7]])
+    return ops.reshape(x, (N // 5, 5)), x.device.tensor(rows.astype(np.float32))
+
+
+def knot_contract(x):
+    points, rows = knots(x)
+    weights = ops.reshape(ops.concat([x] * 5), (*points.shape, 5))
+    return spline_knots.knot_contract(points, weights, rows, degree=2)
 
 
 OPERATIONS = {
@@ -42,6 +55,8 @@ OPERATIONS = {
     "transpose": lambda x: ops.matrix_transpose(ops.reshape(x[: 15 * 1024], (480, 32))),
     "random": lambda x: gc.ops.random_bits(x.device.tensor(np.array([1, 2, 3, 4], np.uint32)), shape=(N,)),
     "dropout": lambda x: gc.ops.dropout(x, x.device.tensor(np.array([1, 2, 3, 4], np.uint32)), p=0.5),
+    "knot_basis": lambda x: ops.knot_basis(*knots(x), degree=2),
+    "knot_contract": knot_contract,
     "scatter": lambda x: ops.scatter_add(x, np.arange(5000) % 40, x[:5000]),
 }
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -233,6 +234,16 @@ def test_a_seed_decides_everything(gpu, cpu):
     assert first.history["loss"] == pytest.approx(numpy.history["loss"], rel=1e-3)
     assert first.moves == numpy.moves > 0
     assert first.step == 12
+
+
+def test_a_copy_of_an_agent_learns_by_itself(gpu):
+    agent, moves = DqnAgent(Settings(hidden=(4,)), device=gpu), some_moves()
+    agent.learn(agent.batch(moves))
+    other, before = copy.deepcopy(agent), agent.state_dict()
+    other.learn(other.batch(moves))
+    assert all(np.array_equal(v, before[k]) for k, v in agent.state_dict().items())
+    agent.learn(agent.batch(moves))
+    assert all(np.array_equal(v, other.state_dict()[k]) for k, v in agent.state_dict().items()), "moments were copied too"
 
 
 def test_an_agent_learns_to_beat_random_play(gpu):

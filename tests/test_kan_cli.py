@@ -10,6 +10,8 @@ import pytest
 
 from gpucore import cli
 from gpucore.cli.epochs import EpochTable
+from gpucore.data import ArrayDataset
+from gpucore.errors import ConfigError
 from gpucore.systems import kan
 
 
@@ -45,6 +47,29 @@ def test_mnist_refuses_two_sources(command):
     assert "--data and --digits exclude each other" in err
 
 
+@pytest.mark.parametrize("task", [("mnist", "--digits"), ("2048",), ("--csv", "none.csv", "--target", "y")])
+def test_hidden_widths_are_read_alike(command, tmp_path, task):
+    (tmp_path / "t.csv").write_text("x,y\n" + "\n".join(f"{i},{i * i % 7}" for i in range(20)))
+    task = [str(tmp_path / "t.csv") if word == "none.csv" else word for word in task]
+    code, _, err = command(*task, "--hidden", "8,x")
+    assert code == 1
+    assert "--hidden is '8,x'; wants whole numbers with commas, such as 64,32, or 0 for none" in err
+
+
+def test_no_hidden_layer_and_no_matplotlib(command, tmp_path, monkeypatch):
+    for module in ("gpucore.systems.kan.pictures", "gpucore.systems.mnist.pictures"):
+        monkeypatch.setattr(f"{module}.can_draw", lambda: False)
+    monkeypatch.setattr("gpucore.cli.kan.table.can_draw", lambda: False)
+    (tmp_path / "t.csv").write_text("x,y\n" + "\n".join(f"{i},{i * i}" for i in range(20)))
+    table = ("--csv", tmp_path / "t.csv", "--target", "y", "--no-formula", "--iterations", 20)
+    for task in (table, ("mnist", "--digits", "--limit", 100, "--epochs", 1)):
+        code, out, err = command(*task, "--hidden", 0, "--json", "--out", tmp_path / "out")
+        assert code == 0, err
+        assert json.loads(out)["config"]["hidden_dims"] == []
+        assert "note: the pictures need matplotlib" in err
+        assert not list((tmp_path / "out").glob("*.png"))
+
+
 def test_symbolic_finds_the_formula(command, tmp_path, gpu):
     options = ("--samples", 300, "--iterations", 60, "--json", "--out", tmp_path / "new")
     code, out, err = command("symbolic", *options)
@@ -71,13 +96,9 @@ def test_symbolic_says_which_edges_are_left(command, tmp_path):
 
 
 def test_classify_names_what_it_wants(gpu):
-    from gpucore.data import ArrayDataset
-    from gpucore.errors import ConfigError
-    from gpucore.systems.kan.classify import classify
-
     data = ArrayDataset(np.zeros((4, 2)), np.zeros(4, np.int32))
     with pytest.raises(ConfigError, match="epochs is 0"):
-        classify(kan.KanConfig(2, (), 2), data, data, device=gpu, epochs=0)
+        kan.classify(kan.KanConfig(2, (), 2), data, data, device=gpu, epochs=0)
 
 
 def test_the_epoch_table_shows_what_the_records_hold():

@@ -66,6 +66,29 @@ def test_history_validation_and_early_stopping(gpu):
     assert len(stopped) == 2
 
 
+def test_predictions_come_in_batches(gpu):
+    network, x = kan.KanNetwork(SMALL, device=gpu), problem()[0]
+    whole = network(x).numpy()
+    for rows in (80, 33, 1):
+        found = kan.predict(network, x, rows=rows)
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found, whole, rtol=1e-6, atol=1e-6)
+    for wrong, error in ((dict(x=x[:0]), ShapeError), (dict(x=x[:, :1]), ShapeError), (dict(x=x, rows=0), ConfigError)):
+        with pytest.raises(error, match="predict: "):
+            kan.predict(network, **wrong)
+    np.testing.assert_allclose(kan.predict(network, x, rows=7, then=lambda y: y * 2.0), 2 * whole, rtol=1e-6, atol=1e-6)
+
+
+def test_classes_are_measured_by_their_accuracy(gpu):
+    x, labels = problem()[0], np.arange(80) % 3
+    histories = [
+        kan.fit(kan.KanNetwork(kan.KanConfig(2, (), 3), device=gpu), x, labels, loss="cross_entropy", epochs=1, validation=held, **more)
+        for held, more in (((x, labels), {}), ((x, labels), {"optimizer": "lbfgs"}), (None, {"optimizer": "lbfgs"}))
+    ]
+    assert ["val_accuracy" in history.records[0] for history in histories] == [True, True, False]
+    assert 0 < histories[1]["val_accuracy"][0] <= 1
+
+
 def test_a_mask_and_measures_of_the_coefficients(gpu):
     x, y = problem()
     holes = y.copy()
@@ -206,11 +229,14 @@ def test_what_a_race_refuses(gpu):
     for seeds, grids, more, sentence in (
         ([], [3], {}, "got 0 seeds"), ([0], [3], dict(keep=0), "of which 0 go on"), ([0], [], {}, "wants growing numbers"),
         ([0], [5, 5], {}, r"grids are \[5, 5\]; wants growing"),
+        ([0], [3, 129], {}, "wants growing numbers of cells, 2 to 128"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=sentence):
             race(data, gpu, seeds, grids, **more)
-    with pytest.raises(ConfigError, match="Schedule: part is 0"):
-        Schedule(part=0)
+    for fault, sentence in ((dict(part=0), "part is 0"), (dict(scale=np.nan), "scale is nan"), (dict(margin=-1.0), "margin is -1.0")):
+        with pytest.raises(ConfigError, match=f"Schedule: {sentence}"):
+            Schedule(**fault)
+    assert len(kan.fit_lbfgs(kan.KanNetwork(SMALL, device=gpu), *problem(), epochs=np.int64(1))) == 1, "as fit takes it"
     with pytest.raises(ConfigError, match="name is 'tan'; wants one of exp-sin"):
         case_named("tan")
 

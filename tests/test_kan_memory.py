@@ -10,21 +10,38 @@ import pytest
 import gpucore as gc
 from gpucore.errors import ConfigError, OutOfVramError
 from gpucore.memory import bucket_size
-from gpucore.ops import spline_knots, spline_table
+from gpucore.ops import spline_knots
+from gpucore.ops.linalg import product_workspace
 from gpucore.systems import kan
 
 LIMITS = count(6 << 20, 4)
 
 
-@pytest.fixture(params=[False, True], ids=["parts", "tables"])
-def tables(request, monkeypatch):
-    """Both ways of running a layer: in parts, as a software driver does, and on tables, as hardware does."""
-    monkeypatch.setitem(spline_table.TABLED, "software", request.param)
+KINDS = ["own", "discrete"]
 
 
-def limited(gpu):
+def opened(gpu, kind, limit):
+    """A device of its own, which no other test has: kernels and their parts are chosen by its kind, whatever the adapter is."""
+    device = gc.device(gpu.info.index, vram_limit=limit)
+    device.kind = gpu.kind if kind == "own" else kind
+    return device
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
+    """The adapter's own way of running a layer, and that of hardware: on tables, with split sums, on gradients where they lie."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def device(gpu, kind):
+    """A device of each kind with room for everything."""
+    return opened(gpu, kind, (1 << 30) + 4 * KINDS.index(kind))
+
+
+def limited(gpu, kind="own"):
     """A device of its own with 6 MiB: devices with the same limit are the same."""
-    return gc.device(gpu.info.index, vram_limit=next(LIMITS))
+    return opened(gpu, kind, next(LIMITS))
 
 
 def batch_of(device, config, n, seed=0):
@@ -49,10 +66,9 @@ ESTIMATED = [
 
 @pytest.mark.parametrize("base", [None, "silu"])
 @pytest.mark.parametrize(("widths", "n", "options"), ESTIMATED, ids=str)
-def test_what_is_estimated_is_what_is_used(gpu, tables, widths, n, options, base):
+def test_what_is_estimated_is_what_is_used(device, widths, n, options, base):
     """The real peak is at most a tenth above the estimate, and at least two thirds of it (a third of it for tiny ones)."""
     config = kan.KanConfig(widths[0], widths[1:-1], widths[-1], base=base, **options)
-    device = gpu
     others = device.memory.in_use
     network = kan.KanNetwork(config, device=device)
     estimate = network.memory_estimate(n)
@@ -69,43 +85,62 @@ def test_what_is_estimated_is_what_is_used(gpu, tables, widths, n, options, base
     assert least * estimate.training <= device.memory.peak - others <= 1.1 * estimate.training
 
 
+PRODUCTS = [
+    (192, 24, 512, {}), (64, 168, 192, dict(transpose_a=True)), (192, 64, 168, dict(transpose_b=True)), (5, 7, 31, {}),
+    (1, 40, 7000, {}), (1, 40, 7000, dict(transpose_b=True)), (40, 1, 7000, dict(transpose_a=True)), (40, 1, 7000, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "cols", "inner", "flags"), PRODUCTS, ids=str)
+def test_a_product_takes_its_result_and_its_partial_sums(device, rows, cols, inner, flags):
+    shapes = ((rows, inner), (inner, cols))
+    stored = [s[::-1] if flags.get(f) else s for s, f in zip(shapes, ("transpose_a", "transpose_b"), strict=True)]
+    a, b = (device.ones(s) for s in stored)
+    gc.ops.matmul(a, b, **flags)  # a vector of ones is kept with the device
+    before = device.memory.in_use
+    device.pool.reset_peak()
+    assert (gc.ops.matmul(a, b, **flags).numpy() == inner).all()
+    wanted = [rows * cols, *product_workspace(rows, cols, inner, device.kind, **flags)]
+    assert device.memory.peak - before == sum(bucket_size(4 * n) for n in wanted)
+
+
 @pytest.mark.parametrize("blocks", [1, 3])
 @pytest.mark.parametrize("base", [None, "silu"])
-def test_the_estimate_of_layers_with_knots_of_their_own(gpu, monkeypatch, blocks, base):
+def test_the_estimate_of_layers_with_knots_of_their_own(device, monkeypatch, blocks, base):
     config, n = kan.KanConfig(21, (64,), 24, base=base), 192
-    others = gpu.memory.in_use
-    network = kan.KanNetwork(config, device=gpu)
+    others = device.memory.in_use
+    network = kan.KanNetwork(config, device=device)
     network.update_grid(np.random.default_rng(0).normal(size=(300, 21)), adaptive=0.5)
     monkeypatch.setattr(spline_knots, "BLOCK_BYTES", 4 * 64 * 8 * n // blocks)
-    x, y = batch_of(gpu, config, n)
+    x, y = batch_of(device, config, n)
     estimate = network.memory_estimate(n)
-    gpu.pool.reset_peak()
+    device.pool.reset_peak()
     network.forward_async(x).result()
-    assert 0.67 * estimate.inference <= gpu.memory.peak - others - bucket_size(y.nbytes) <= 1.1 * estimate.inference
-    gpu.pool.reset_peak()
+    assert 0.67 * estimate.inference <= device.memory.peak - others - bucket_size(y.nbytes) <= 1.1 * estimate.inference
+    device.pool.reset_peak()
     network.train_step(x, y).item()
-    assert 0.67 * estimate.training <= gpu.memory.peak - others <= 1.1 * estimate.training
+    assert 0.67 * estimate.training <= device.memory.peak - others <= 1.1 * estimate.training
 
 
 @pytest.mark.parametrize("functions", [0, 40])
 @pytest.mark.parametrize("base", [None, "silu"])
-def test_the_estimate_of_layers_with_edges_that_are_no_splines(gpu, functions, base):
+def test_the_estimate_of_layers_with_edges_that_are_no_splines(device, functions, base):
     config, n = kan.KanConfig(21, (64,), 24, base=base), 192
-    others = gpu.memory.in_use
-    network = kan.KanNetwork(config, device=gpu)
+    others = device.memory.in_use
+    network = kan.KanNetwork(config, device=device)
     for layer in network.layers:
         mask = np.ones((layer.outputs, layer.inputs), bool)
         mask[:7, :7] = False
         layer.set_edges(mask, {(k % 7, k // 7): ("sin", (1.0, 0.0, 1.0, 0.0)) for k in range(functions)})
-    x, y = batch_of(gpu, config, n)
+    x, y = batch_of(device, config, n)
     estimate = network.memory_estimate(n)
-    assert gpu.memory.in_use - others - bucket_size(x.nbytes) - bucket_size(y.nbytes) == estimate.parameters
-    gpu.pool.reset_peak()
+    assert device.memory.in_use - others - bucket_size(x.nbytes) - bucket_size(y.nbytes) == estimate.parameters
+    device.pool.reset_peak()
     network.forward_async(x).result()
-    assert 0.6 * estimate.inference <= gpu.memory.peak - others - bucket_size(y.nbytes) <= 1.1 * estimate.inference
-    gpu.pool.reset_peak()
+    assert 0.6 * estimate.inference <= device.memory.peak - others - bucket_size(y.nbytes) <= 1.1 * estimate.inference
+    device.pool.reset_peak()
     network.train_step(x, y).item()
-    assert 0.67 * estimate.training <= gpu.memory.peak - others <= 1.1 * estimate.training
+    assert 0.67 * estimate.training <= device.memory.peak - others <= 1.1 * estimate.training
 
 
 def test_estimates_before_anything_is_made():
@@ -206,8 +241,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("options", REFUSED, ids=str)
-def test_the_named_batch_fits_and_one_more_does_not(gpu, tables, options):
-    device = limited(gpu)
+def test_the_named_batch_fits_and_one_more_does_not(gpu, kind, options):
+    device = limited(gpu, kind)
     config = kan.KanConfig(32, **options)
     network = kan.KanNetwork(config, device=device)
     state, before = network.state_dict(), used(device)
@@ -222,14 +257,16 @@ def test_the_named_batch_fits_and_one_more_does_not(gpu, tables, options):
     assert np.isfinite(network.train_step(*host(config, fits)).item())
 
 
-def test_a_second_size_is_measured_against_what_the_first_left(gpu):
-    device = limited(gpu)
+def test_a_second_size_is_measured_against_what_the_first_left(gpu, kind):
+    device = limited(gpu, kind)
     config = kan.KanConfig(32, (32,), 8)
     network = kan.KanNetwork(config, device=device)
+    alone = refused(lambda: network.train_step(*host(config, 10**5)))
     first = host(config, 300)
     network.train_step(*first).item()
     fits = refused(lambda: network.train_step(*host(config, 10**5)))
-    assert 0 < fits < 1500
+    assert 0 < fits < alone
+    assert refused(lambda: network.train_step(*host(config, fits + 1))) == fits
     steps = network._steps.first.optimizer.steps
     assert np.isfinite(network.train_step(*host(config, fits)).item())
     assert network._steps.first.optimizer.steps == steps + 1

@@ -97,6 +97,17 @@ def test_the_jet_on_the_gpu(gpu, cpu):
             assert np.linalg.norm(a.numpy() - want) <= 2e-6 * np.linalg.norm(want)
 
 
+def test_jets_of_many_sizes_leave_nothing_on_the_device(gpu):
+    network = kan.KanNetwork(kan.KanConfig(3, (2,), 1), device=gpu)
+
+    def left(n):
+        network.jet(np.zeros((n, 3))).second.numpy()
+        return gpu.memory.in_use
+
+    before = left(100)
+    assert [left(n) for n in (200, 400, 800)] == [before] * 3
+
+
 def test_points_are_checked(gpu):
     network = make(gpu, "float32")
     with pytest.raises(ShapeError, match=r"KanNetwork\.jet: x has shape \(40, 2\)"):

@@ -6,7 +6,7 @@ import sympy
 from scipy import special
 
 import gpucore as gc
-from gpucore.errors import ConfigError, FormatError
+from gpucore.errors import ConfigError, DTypeError, FormatError, ShapeError
 from gpucore.systems import kan
 from gpucore.systems.kan.affine import fit_affine
 from gpucore.systems.kan.discovery import TARGETS, discover, train_all
@@ -96,6 +96,15 @@ def test_a_fit_without_a_domain_or_a_spread_is_the_mean():
         assert np.isfinite([a, b]).all()
         assert np.isfinite(fit_affine(function, np.zeros(50), x)).all()
         assert 0 <= fit_affine(function, x, np.random.default_rng(0).normal(size=50)).r2 < 0.6
+
+
+@pytest.mark.parametrize("size", [2.0**-400, 2.0**-40, 2.0**400])
+def test_a_fit_does_not_depend_on_the_size_of_the_values(size):
+    """Functions that underflow far from their places are no candidates; warnings are errors here."""
+    x = np.linspace(-1, 2, 300)
+    for name in LIBRARY:
+        one, found = (fit_affine(LIBRARY[name], x, scale * (np.sin(3 * x) + x)) for scale in (1.0, size))
+        assert found == one._replace(c=one.c * size, d=one.d * size), "powers of two round nothing"
 
 
 def test_suggestions_rank_and_read_as_a_table(gpu):
@@ -267,6 +276,37 @@ def test_an_explanation_can_be_partial(gpu, monkeypatch):
     assert bare.expressions == ()
     assert "pip install 'gpucore[symbolic]'" in bare.note
     assert np.isnan(bare.r2).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "sentence"),
+    [
+        ({"threshold": np.nan}, ConfigError, "threshold is nan"),
+        ({"prune": -1}, ConfigError, "prune is -1"),
+        ({"digits": 16}, ConfigError, "digits is 16"),
+        ({"simplicity": -1}, ConfigError, "simplicity is -1"),
+        ({"names": ["a", "a"]}, ConfigError, "wants 2 different names"),
+        ({"names": [1, 2]}, ConfigError, "wants 2 different names"),
+        ({"targets": np.zeros((7, 1))}, ShapeError, "y has shape"),
+    ],
+)
+def test_an_explanation_is_refused_before_the_network_is_changed(gpu, options, error, sentence):
+    network, x = make(gpu, 1), points()
+    before, trained = network.state_dict(), []
+    with pytest.raises(error, match=sentence):
+        kan.explain(network, x, **({"prune": 0.5, "train": lambda: trained.append(1)} | options))
+    assert not trained
+    assert network.changes == 0
+    for name, values in network.state_dict().items():
+        np.testing.assert_array_equal(values, before[name])
+
+
+@pytest.mark.parametrize(("affine", "error"), [((1, 2, 3), ConfigError), ((1e39, 0, 1, 0), ConfigError), ("abcd", DTypeError)])
+def test_numbers_of_a_function_are_checked(gpu, affine, error):
+    network = make(gpu, 1)
+    with pytest.raises(error, match=r"KanNetwork.fix_symbolic: affine"):
+        network.fix_symbolic(0, 0, 0, "sin", affine=affine)
+    assert network.layers[0].symbolic is None
 
 
 # ---- saving

@@ -10,9 +10,11 @@ import pytest
 
 from gpucore import cli
 from gpucore.cli.kan.table import symbols
-from gpucore.errors import ConfigError, DTypeError
+from gpucore.errors import ConfigError, DTypeError, ShapeError
 from gpucore.systems import kan
 from gpucore.systems.kan import tables
+from gpucore.systems.kan.explaining import r2_of_targets
+from gpucore.systems.kan.prediction import predict
 
 
 def _products(rows=160, seed=0):
@@ -50,7 +52,7 @@ def test_networks_answer_in_the_units_of_the_table(fitted):
     _, fit, formula, _ = fitted
     x, y = _products(50, seed=7)
     for network in (fit.network, formula.network):
-        said = tables.predict(network, x.astype(np.float32))[:, 0]
+        said = predict(network, x.astype(np.float32))[:, 0]
         assert np.abs(said - y).max() < 0.05 * y.std()
 
 
@@ -61,14 +63,14 @@ def test_the_formula_is_that_of_the_network(fitted):
     assert formula.r2_test[0] > 0.999
     x, _ = _products(40, seed=3)
     value = sympy.lambdify(sympy.symbols("a b", real=True), formula.network.formula(names=["a", "b"])[0])(x[:, 0], x[:, 1])
-    np.testing.assert_allclose(value, tables.predict(formula.network, x.astype(np.float32))[:, 0], rtol=1e-4)
+    np.testing.assert_allclose(value, predict(formula.network, x.astype(np.float32))[:, 0], rtol=1e-4)
     rounded = sympy.lambdify(sympy.symbols("a b", real=True), formula.expressions[0])(x[:, 0], x[:, 1])
     np.testing.assert_allclose(rounded, value, rtol=2e-2)
 
 
 def test_r2_by_hand():
-    assert tables.r2_of_targets(np.array([[1.0, 0], [2, 0], [4, 0]]), np.array([[1, 5], [2, 5], [3, 5]]))[0] == pytest.approx(0.5)
-    assert np.isnan(tables.r2_of_targets(np.zeros((2, 1)), np.ones((2, 1)))[0])
+    assert r2_of_targets(np.array([[1.0, 0], [2, 0], [4, 0]]), np.array([[1, 5], [2, 5], [3, 5]]))[0] == pytest.approx(0.5)
+    assert np.isnan(r2_of_targets(np.zeros((2, 1)), np.ones((2, 1)))[0])
 
 
 def test_bad_tables_are_sentences(gpu):
@@ -77,12 +79,29 @@ def test_bad_tables_are_sentences(gpu):
         tables.TableTraining(x[:5], y[:5], device=gpu)
     with pytest.raises(ConfigError, match="target 1 is 3 in every training row"):
         tables.TableTraining(x, np.full(30, 3.0), device=gpu)
-    with pytest.raises(DTypeError, match="row 2 of x holds nan"):
+    with pytest.raises(DTypeError, match="row 2, column 0 of x is nan"):
         tables.TableTraining(np.where(np.arange(30)[:, None] == 2, np.nan, x), y, device=gpu)
     with pytest.raises(ConfigError, match=r"test is 1\.5"):
         tables.TableSettings(test=1.5)
-    with pytest.raises(ConfigError, match="iterations is 0"):
-        tables.TableSettings(iterations=0)
+    with pytest.raises(DTypeError, match=r"row 0, column 1 of x is 1e\+39; wants numbers within the range of float32"):
+        tables.TableTraining(np.where(np.arange(2) == 1, 1e39, x), y, device=gpu)
+    with pytest.raises(DTypeError, match="row 0 of y is 1e"):
+        tables.TableTraining(x, np.full(30, 1e39), device=gpu)
+    with pytest.raises(ShapeError, match=r"x has shape \(30,\); wants \[rows, inputs\]"):
+        tables.TableTraining(x[:, 0], y, device=gpu)
+    with pytest.raises(ConfigError, match=r"input 2 varies by \S+ alone; wants more than 1e-06, in other units"):
+        tables.TableTraining(x * [1, 1e-9], y, device=gpu)
+    with pytest.raises(ConfigError, match="target 1 varies by no more than roundings of 1; wants other units"):
+        tables.TableTraining(x, y * 1e-15, device=gpu)
+    tables.TableTraining(x * [1, 0], y, device=gpu)  # a column that never varies does no harm
+    for fault, sentence in (
+        ({"iterations": 0}, "iterations is 0"), ({"seed": -1}, "seed is -1"), ({"prune": -0.1}, "prune is -0.1"),
+        ({"threshold": np.nan}, "threshold is nan"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=sentence):
+            tables.TableSettings(**fault)
+    with pytest.raises(ConfigError, match=r"call fit\(\) before formula\(\)"):
+        tables.TableTraining(x, y, device=gpu).formula()
 
 
 # ---- scaling outputs, and copies
@@ -101,6 +120,10 @@ def test_scaled_outputs(gpu, base):
         network.scale_output(np.nan, 0.0)
     with pytest.raises(ConfigError, match=r"shift is \[1\.0, 2\.0, 3\.0\]; wants a finite number or 2 of them"):
         network.scale_output(1.0, [1, 2, 3])
+    before = network(x).numpy()
+    with pytest.raises(ConfigError, match="would be too large for float32"):
+        network.scale_output(1e39, 0.0)
+    np.testing.assert_array_equal(network(x).numpy(), before)
 
 
 def test_deepcopy_is_a_network_of_its_own(gpu):
@@ -129,6 +152,7 @@ def test_significant_digits(gpu):
 
 def test_column_names_become_symbols():
     assert symbols(["a", "house age", "2nd", "a!", "%", "#"]) == ["a", "house_age", "x_2nd", "a_4", "x", "x_6"]
+    assert symbols(["a_3", "a", "a!", "a_2"]) == ["a_3", "a", "a_4", "a_2"], "a number that another column has is passed over"
 
 
 @pytest.fixture
@@ -152,7 +176,7 @@ def test_a_table_in_one_command(gpu, csv, tmp_path, capsys):
     assert {"splines.safetensors", "functions.safetensors", "result.json"} <= {f.name for f in (tmp_path / "out").iterdir()}
     network = kan.KanNetwork.load(tmp_path / "out" / "functions.safetensors", device=gpu)
     x, y = _products(20, seed=5)
-    assert tables.r2_of_targets(network(x.astype(np.float32)).numpy(), y.reshape(-1, 1))[0] > 0.99
+    assert r2_of_targets(network(x.astype(np.float32)).numpy(), y.reshape(-1, 1))[0] > 0.99
 
 
 @pytest.mark.parametrize(
@@ -166,6 +190,13 @@ def test_a_table_in_one_command(gpu, csv, tmp_path, capsys):
         (("--csv", "FILE", "--target", "price", "--drop", "name", "--drop", "age", "--drop", "land area"), "no column beside the target"),
         (("--csv", "FILE", "--target", "price", "--drop", "name", "--hidden", "three"), "--hidden is 'three'"),
         (("--csv", "none.csv", "--target", "price"), "there is no such file"),
+        (("--csv", "FILE", "--target", "age", "--target", "age"), "--target names 'age' twice"),
+        (("--csv", "FILE", "--target", "age", "--seed", "-1"), "seed is -1; wants 0 or more"),
+        (("--csv", "FILE", "--target", "age", "--digits", "0"), "significant is 0; wants a whole number from 1 to 15"),
+        (("symbolic", "--seed", "-1"), "seed is -1; wants 0 or more"),
+        (("symbolic", "--digits", "16"), "digits is 16; wants a whole number from 0 to 15"),
+        (("symbolic", "--prune", "-1"), "prune is -1.0; wants a number of 0 or more"),
+        (("function", "--grids", "3,200"), "grids are [3, 200]; wants growing numbers of cells, 2 to 128"),
     ],
 )
 def test_what_the_command_refuses(gpu, csv, capsys, argv, sentence):

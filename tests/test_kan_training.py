@@ -160,6 +160,20 @@ def test_a_step_of_moved_grids_is_not_replayed(gpu):
     network.train_step(x, y)
 
 
+def test_what_was_recorded_is_let_go_when_the_network_changes(gpu):
+    changes = (
+        lambda n, x: n.refine(9), lambda n, x: n.update_grid(x), lambda n, x: n.remove_edge(0, 0, 0),
+        lambda n, x: n.fix_symbolic(0, 1, 0, "sin"), lambda n, x: n.unfix_symbolic(0, 1, 0),
+    )  # fmt: skip
+    network = kan.KanNetwork(kan.KanConfig(2, (3,), 1), device=gpu)
+    x = np.linspace(-1, 1, 16, dtype=np.float32).reshape(8, 2)
+    for change in changes:
+        network.train_step(x, x[:, :1])
+        step = weakref.ref(network._steps.first)
+        change(network, x)
+        assert step() is None, "its optimizer would stay on the device until the next step"
+
+
 def test_the_guard_names_step_and_tensor(gpu, cpu):
     for device in (gpu, cpu):
         network, (x, y) = make(device), problem()
@@ -257,6 +271,8 @@ def test_a_copy_trains_itself(gpu):
     network, (x, y) = make(gpu), problem()
     network.train_step(x, y)
     copied = network.to(gpu)
+    assert network._steps is not None
+    assert copied._steps is None, "the other's optimizer would live as long as the copy"
     before = network.state_dict()
     copied.train_step(x, y)
     assert same(network, before)

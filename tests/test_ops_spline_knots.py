@@ -170,3 +170,15 @@ def test_faults_have_their_sentences(gpu):
     ):  # fmt: skip
         with pytest.raises(ShapeError, match=sentence):
             ops.kan_knot_layer(*given, degree=3)
+
+
+def test_jets_that_do_not_fit_have_their_sentences(gpu):
+    z, c, grid = gpu.ones((4, 3)), gpu.ones((5, 3, 8)), dict(degree=3, grid_size=5, grid_range=(-3, 3))
+    for rows in (0, 3, 6):
+        with pytest.raises(ShapeError, match=rf"kan_jet: z has shape \(4, 3\) and first \({rows}, 3\); wants \(n, in\) and \(d·n, in\)"):
+            ops.kan_jet(z, gpu.ones((rows, 3)), None, c, **grid)
+    with pytest.raises(ShapeError, match=r"kan_jet: second has shape \(4, 3\); wants that of first, \(8, 3\)"):
+        ops.kan_jet(z, gpu.ones((8, 3)), z, c, **grid)
+    nothing = gpu.zeros((0, 3))
+    for knots in (None, gpu.tensor(np.arange(36, dtype=np.float32).reshape(3, 12))):
+        assert [t.shape for t in ops.kan_jet(nothing, nothing, nothing, c, knots=knots, **grid)] == [(0, 5)] * 3

@@ -283,6 +283,55 @@ def _kan(d: Draw) -> Call:
     return [d.floats((n, i)), d.floats((o, i, 8))], lambda x, c: ops.kan_layer(x, c, degree=3, grid_size=5, grid_range=(-2.0, 2.0))
 
 
+def _knots(d: Draw, inputs: int, count: int) -> np.ndarray:
+    """Mostly rows that never decrease, with knots that meet and, at times, a row too many or too few."""
+    inputs += d.one(st.sampled_from([0] * 8 + [1]))
+    steps = np.random.default_rng(d.one(SEEDS)).integers(0, 4, (inputs, count)) / 4
+    steps[:, count // 2] = 1.0  # a cell that holds points
+    rows = (steps.cumsum(axis=1) - count / 4).astype(d.one(st.sampled_from(FLOATS)))
+    return laid_out(rows, d.one(st.sampled_from(LAYOUTS)))
+
+
+def _knot_basis(d: Draw) -> Call:
+    x, degree, order = d.floats(), d.one(st.sampled_from([3, 1, 2, 4, 6] * 2 + [0])), d.one(st.sampled_from([0, 1, 2, 3] * 3 + [-1]))
+    cells = d.one(st.sampled_from([5, 2, 3, 7] * 3 + [1]))
+    knots = _knots(d, x.shape[-1] if x.ndim else 1, cells + 2 * degree + 1)
+    return [x, knots], lambda t, k: ops.knot_basis(t, k, degree=degree, order=order)
+
+
+def _kan_options(d: Draw, i: int, o: int, functions: int) -> tuple[list[np.ndarray], Callable[..., dict[str, Any]]]:
+    """Coefficients, mostly with a bias and a base, and what names them again."""
+    more = d.one(st.booleans())
+    arrays = [d.floats((o, i, functions)), *([d.floats((o,)), d.floats((o, i + d.one(st.sampled_from([0] * 8 + [1]))))] if more else [])]
+    return arrays, lambda *given: dict(zip(("coefficients", "bias", "base"), given, strict=False))
+
+
+def _kan_knots(d: Draw) -> Call:
+    (i, o), degree, cells = (d.one(st.integers(1, 5)) for _ in range(2)), d.one(st.integers(1, 4)), d.one(st.integers(2, 6))
+    arrays, named = _kan_options(d, i, o, cells + degree)
+    knots = _knots(d, i, cells + 2 * degree + 1)
+    return [d.floats((d.one(SIZES), i)), knots, *arrays], lambda x, k, *rest: ops.kan_knot_layer(x, k, degree=degree, **named(*rest))
+
+
+def _kan_jet(d: Draw) -> Call:
+    n, i, o = (d.one(st.integers(1, 5)) for _ in range(3))
+    n *= d.one(st.sampled_from([1] * 6 + [0]))
+    own, second = d.one(st.booleans()), d.one(st.booleans())
+    moving = d.floats((n * d.one(st.integers(1, 3)) + d.one(st.sampled_from([0] * 6 + [1])), i))
+    speeding = moving.shape if d.one(st.integers(0, 5)) else d.shape()
+    arrays, named = _kan_options(d, i, o, 8)
+    beside = [*([d.floats(speeding)] if second else []), *([_knots(d, i, 12)] if own else [])]
+
+    def call(z: Any, first: Any, *rest: Any) -> Any:
+        given = list(rest)
+        options = dict(degree=3, grid_size=5, grid_range=(-2.0, 2.0))
+        kept = given.pop(0) if second else None
+        options["knots"] = given.pop(0) if own else None
+        return ops.kan_jet(z, first, kept, **named(*given), **options)
+
+    return [d.floats((n, i)), moving, *beside, *arrays], call
+
+
 def _kan_table(d: Draw) -> Call:
     n, i, o = (d.one(st.integers(1, 5)) for _ in range(3))
     base = d.one(st.booleans())
@@ -339,8 +388,9 @@ OPERATIONS: dict[str, Callable[[Draw], Call]] = {
     "add_layer_norm": _normed_sum(ops.add_layer_norm, True), "add_rms_norm": _normed_sum(ops.add_rms_norm, False),
     "batch_norm1d": _batch_norm, "rope": _rope,
     "scaled_dot_product_attention": _attention, "conv1d": _conv(ops.conv1d, 1), "conv2d": _conv(ops.conv2d, 2), "col2im": _col2im,
-    "kan_layer": _kan, "kan_pack": _kan_pack, "kan_table_layer": _kan_table, "kan_unpack": _kan_unpack,
-    "cross_entropy": _cross_entropy, "as_tensor": lambda d: ([d.array()], lambda t: ops.as_tensor([1, 2], t)),
+    "kan_jet": _kan_jet, "kan_knot_layer": _kan_knots, "kan_layer": _kan, "kan_pack": _kan_pack,
+    "kan_table_layer": _kan_table, "kan_unpack": _kan_unpack,
+    "knot_basis": _knot_basis, "cross_entropy": _cross_entropy, "as_tensor": lambda d: ([d.array()], lambda t: ops.as_tensor([1, 2], t)),
 }  # fmt: skip
 
 RANDOM = {"dropout", "random_bits", "random_normal", "random_uniform"}

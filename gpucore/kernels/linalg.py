@@ -23,12 +23,12 @@ from .gemv import (
 )  # fmt: skip
 from .product_cases import BENCH, DIRECT_CASES, HALF_CASES
 from .products import ACTIVATIONS, activation_index, batch_shape, matmul_flops, matmul_launch, product_shape, stored
-from .tiles import TILED, matmul_fold, matmul_tiled, matmul_tiled_bf16, matmul_tiled_f16, plan
+from .tiles import TILED, matmul_fold, matmul_tiled, matmul_tiled_bf16, matmul_tiled_f16, plan, usual_parts
 
 __all__ = [
     "ACTIVATIONS", "DIRECT", "GEMV", "TILED", "VECMAT", "activation_index", "batch_shape", "gemv", "gemv_bf16", "gemv_direct", "gemv_f16",
     "matmul", "matmul_bf16", "matmul_f16", "matmul_fold", "matmul_tiled", "matmul_tiled_bf16", "matmul_tiled_f16", "plan", "product_shape",
-    "takes_direct", "vecmat", "vecmat_bf16", "vecmat_f16", "vecmat_parts",
+    "takes_direct", "usual_parts", "vecmat", "vecmat_bf16", "vecmat_f16", "vecmat_parts",
 ]  # fmt: skip
 
 MOST_ROWS, COLUMNS = 32, 32

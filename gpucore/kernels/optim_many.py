@@ -102,11 +102,13 @@ def _cases(names: Sequence[str], count: int, **options: Any) -> list[dict[str, A
 
 
 _ADAM = dict(beta1=0.9, beta2=0.999, eps=1e-8)
+_EACH = 1 << 19
+"""Elements of a source in the benchmark: a table cannot be cut down, and of so many the whole is compared with the reference."""
 _BENCH: dict[str, Any] = dict(
-    steps=np.full(SOURCES * 1024, 9, np.uint32), lr=np.array([1e-3], np.float32), table=stretches([1 << 20] * SOURCES, CHUNK),
-    **{f"source{i}": (1 << 20,) for i in range(SOURCES)},
+    steps=np.full(SOURCES * _EACH // CHUNK, 9, np.uint32), lr=np.array([1e-3], np.float32), table=stretches([_EACH] * SOURCES, CHUNK),
+    **{f"source{i}": (_EACH,) for i in range(SOURCES)},
 )  # fmt: skip
-_FLAT = (SOURCES << 20,)
+_FLAT = (SOURCES * _EACH,)
 
 
 @kernel(
@@ -166,8 +168,8 @@ def _squares_case(sizes: Sequence[int | None], chunk: int, scale: float = 2.0) -
 @kernel(
     "optim/square_sums_many", ref=ref.square_sums_many, buffers=BUFFERS,
     flops=lambda partials, table, *sources, most: 2 * sum(s.size for s in sources if s is not None),
-    bench=dict(partials=(SOURCES * 21,), table=stretches([1 << 20] * SOURCES, 50 * 1024), most=50 * 1024,
-               **{f"source{i}": (1 << 20,) for i in range(SOURCES)}),
+    bench=dict(partials=(SOURCES * 11,), table=stretches([_EACH] * SOURCES, 50 * 1024), most=50 * 1024,
+               **{f"source{i}": (_EACH,) for i in range(SOURCES)}),
     cases=[_squares_case(*c) for c in (
         ([1], 1024), ([257, 1], 1024), ([None, 3, None], 4096), ([1009, 4096, 0, 63, 64, 65], 2048), ([9001, None], 3072),
         ([5] * SOURCES, 1024), ([0], 1024), ([9001, 40], 5120, 1e15), ([9001, 40], 8192, 1e-10),

@@ -105,7 +105,17 @@ def plan(device: Device, batch: int, rows: int, cols: int, inner: int, transpose
     config, _ = best(batch, rows, cols, inner, None, False)
     config = CHOICES.pick(device, None, _key(batch, rows, cols, inner, transpose_a, transpose_b), config)
     _, parts = best(batch, rows, cols, inner, config, False)
-    return config, ceil_div(inner, parts * DEPTH) * DEPTH if parts > 1 else None
+    return config, _chunk(inner, parts) if parts > 1 else None
+
+
+def _chunk(inner: int, parts: int) -> int:
+    return ceil_div(inner, parts * DEPTH) * DEPTH
+
+
+def usual_parts(rows: int, cols: int, inner: int) -> int:
+    """Parts of the inner axis in which one product is summed up where nothing was measured; 1: whole."""
+    _, parts = best(1, rows, cols, inner, None, False)
+    return ceil_div(inner, _chunk(inner, parts)) if parts > 1 else 1
 
 
 def _launch(

@@ -13,7 +13,7 @@ def copy_to(value: Any, device: Device, done: dict[int, Any]) -> Any:
     """A copy of a module, or of anything inside one, on a device.
 
     Modules, tensors, generators, lists, tuples and dicts are copied, each object once (`done`: what was copied, by
-    id); a device becomes the new one; everything else is taken as it is.
+    id); a device becomes the new one; a module's `uncopied` attributes become None; everything else is taken as it is.
     """
     from .module import Module
 
@@ -31,7 +31,7 @@ def _copied(value: Any, device: Device, done: dict[int, Any]) -> Any:
 
     if isinstance(value, Module):
         made = done[id(value)] = object.__new__(type(value))  # noted first: a part may refer to its whole
-        vars(made).update({k: copy_to(v, device, done) for k, v in vars(value).items()})
+        vars(made).update({k: None if k in value.uncopied else copy_to(v, device, done) for k, v in vars(value).items()})
         return made
     if isinstance(value, Array):
         return _copied_tensor(value, device)

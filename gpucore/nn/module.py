@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class Module:
     """
 
     training: bool = True
+    uncopied: ClassVar[tuple[str, ...]] = ()
+    """Attributes that are about this very object, as recordings over its parameters: None in a copy."""
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module computes."""

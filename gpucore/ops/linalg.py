@@ -123,6 +123,23 @@ def _run(a: Array, b: Array, bias: Array | None, transpose_a: bool, transpose_b:
     return K.matmul_fold(K.TILED[storage](a, b, chunk=chunk, config=config, **flags), bias, activation=activation)
 
 
+def product_workspace(
+    rows: int, cols: int, inner: int, kind: str, *, transpose_a: bool = False, transpose_b: bool = False, bias: bool = False
+) -> list[int]:  # fmt: skip
+    """Elements of the partial sums that one float32 product [rows, inner]·[inner, cols] writes beside its result.
+
+    On a kind of device, by the rules of `_run` where no kernel was chosen by measuring; empty when it is summed up whole.
+    """
+    if rows == 1 or (cols == 1 and not bias):
+        down, width = (not transpose_b, cols) if rows == 1 else (transpose_a, rows)
+        parts = K.vecmat_parts(kind, "float32", inner, width) if down and width > 1 else 1
+    elif kind in ("software", "cpu") or inner == 0:
+        parts = 1
+    else:
+        parts = K.usual_parts(rows, cols, inner)
+    return [parts * rows * cols] if parts > 1 else []
+
+
 def _with_vector(vector: Array, matrix: Array, down: bool, bias: Array | None, activation: str | None) -> Any:
     """activation(the matrix times the vector + bias); `down`: the vector runs down its rows, else along them."""
     x, storage = vector.view((vector.size,)), matrix.dtype.name

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..errors import ShapeError
 from . import elementwise, linalg, shape, spline, spline_knots
 
 __all__ = ["kan_jet"]
@@ -28,8 +29,10 @@ def kan_jet(
     """(y, y', y'') of the layer of `kan_layer`, or of `kan_knot_layer` with knots, for inputs z with derivatives z' and z''.
 
     z [n, in] → y [n, out]. first [d·n, in]: z' along d directions one after another; second the same of z'', None for 0 →
-    y' and y'' [d·n, out]. All are differentiable. The derivatives of splines are 0 outside the grid.
+    y' and y'' [d·n, out]. All are differentiable. The derivatives of splines are 0 outside the grid. Raises ShapeError and
+    ConfigError.
     """
+    _check(z, first, second)
     grid = spline.grid_options(degree, grid_size, grid_range)
     if knots is None:
         y = spline.kan_layer(z, coefficients, bias, base, **grid)
@@ -45,9 +48,18 @@ def kan_jet(
     return y, *_chain(slopes, z, first, second)
 
 
+def _check(z: Any, first: Any, second: Any) -> None:
+    fits = z.ndim == first.ndim == 2 and z.shape[1] == first.shape[1]
+    n, rows = (z.shape[0], first.shape[0]) if fits else (0, 0)
+    if not fits or (rows > 0 if n == 0 else rows == 0 or rows % n):
+        raise ShapeError(f"kan_jet: z has shape {z.shape} and first {first.shape}; wants (n, in) and (d·n, in), d directions in turn")
+    if second is not None and second.shape != first.shape:
+        raise ShapeError(f"kan_jet: second has shape {second.shape}; wants that of first, {first.shape}")
+
+
 def _chain(slopes: Slopes, z: Any, first: Any, second: Any) -> tuple[Any, Any]:
     """(y', y''); slopes(x, s, m) is Σ_i φ⁽ᵐ⁾(x_i)·s_i."""
-    directions = first.shape[0] // z.shape[0]
+    directions = first.shape[0] // z.shape[0] if z.shape[0] else 1
     at = shape.concat([z] * directions)
     if second is None:
         return slopes(at, first, 1), slopes(at, first * first, 2)

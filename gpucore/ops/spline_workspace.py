@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ..kernel import ceil_div
 from ..kernels import spline_table as K
 from . import spline, spline_knots, spline_table
+from .linalg import product_workspace
 
 
 @dataclass
@@ -31,13 +32,21 @@ def layer_workspace(
     if not knots and rows <= K.MOST_ROWS and spline_table.TABLED.get(kind, True) and batch > spline.FEW_SAMPLES:
         return _on_a_table(batch, inputs, outputs, rows, cubic=_is_cubic(rows - base, degree, outputs))
     if knots:
-        found = _on_knots(batch, inputs, outputs, grid_size + degree)
+        found = _on_knots(batch, inputs, outputs, grid_size + degree, kind)
     else:
         found = _of_the_spline(batch, inputs, outputs, degree, grid_size, kind)
     if base:
-        found.kept += [batch * inputs, batch * outputs]
+        found.kept += [batch * inputs, batch * outputs, batch * outputs]  # its SiLU; both sums, of which the result is the sum
         found.to_inputs += [batch * inputs] * 3
+        _add_products(found, batch, inputs, outputs, kind)
     return found
+
+
+def _add_products(found: Workspace, rows: int, inner: int, outputs: int, kind: str, *, bias: bool = False) -> None:
+    """Partial sums of y = x·Wᵀ, x [rows, inner] and W [outputs, inner], and of the gradients to both."""
+    found.forward += product_workspace(rows, outputs, inner, kind, transpose_b=True, bias=bias)
+    found.backward += product_workspace(outputs, inner, rows, kind, transpose_a=True)
+    found.to_inputs += product_workspace(rows, inner, outputs, kind)
 
 
 def _is_cubic(basis: int, degree: int, outputs: int) -> bool:
@@ -65,14 +74,19 @@ def _on_a_table(batch: int, inputs: int, outputs: int, rows: int, *, cubic: bool
     return found
 
 
-def _on_knots(batch: int, inputs: int, outputs: int, basis: int) -> Workspace:
+def _on_knots(batch: int, inputs: int, outputs: int, basis: int, kind: str) -> Workspace:
     """All functions of all inputs, kept when they fit one block; else by blocks, two of them held at a time, and results twice."""
     block = spline_knots.samples_per_block(inputs * basis)
     if batch <= block:
         written = batch * inputs * basis
-        return Workspace(kept=[written], to_inputs=[written])
-    two, weights = [block * inputs * basis] * 2, inputs * basis * outputs
-    return Workspace(forward=[*two, batch * outputs], backward=[*two, weights, weights], to_inputs=[*two, batch * inputs])
+        found = Workspace(kept=[written], to_inputs=[written])
+    else:
+        samples = [min(block, batch - start) for start in range(0, batch, block)]
+        two, weights = [block * inputs * basis] * 2, [inputs * basis * outputs] * 2
+        forward, to_inputs = ([n * width for n in samples] for width in (outputs, inputs))
+        found = Workspace(forward=[*two, *forward], backward=[*two, *weights], to_inputs=[*two, *to_inputs])
+    _add_products(found, min(batch, block), inputs * basis, outputs, kind, bias=True)
+    return found
 
 
 def _of_the_spline(batch: int, inputs: int, outputs: int, degree: int, grid_size: int, kind: str) -> Workspace:
@@ -80,9 +94,12 @@ def _of_the_spline(batch: int, inputs: int, outputs: int, degree: int, grid_size
     basis = grid_size + degree
     written, few = batch * inputs * basis, batch <= spline.FEW_SAMPLES
     if 4 * written <= spline.DENSE_BYTES and basis <= spline.DENSE_SHARE.get(kind, 3) * (degree + 1):
-        if not few or kind == "software":
-            return Workspace(kept=[written], to_inputs=[written])
-        return Workspace(backward=[written], to_inputs=[written])
+        early = not few or kind == "software"
+        found = Workspace(kept=[written] if early else [], backward=[] if early else [written], to_inputs=[written])
+        _add_products(found, batch, inputs * basis, outputs, kind, bias=True)
+        if not early:  # the layer itself reads its coefficients as they lie
+            found.forward.clear()
+        return found
     weights = inputs * basis * outputs
     splits = ceil_div(batch, spline.samples_per_split(batch, inputs, outputs, kind))
     return Workspace(forward=[] if few or kind == "cpu" else [weights], backward=[splits * weights])

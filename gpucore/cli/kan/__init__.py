@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     if (task is None) == (args.csv is None):
         given = "neither" if task is None else "both"
         raise ConfigError(f"kan: got {given} of a task and --csv FILE; wants one of them (tasks: {', '.join(TASKS)})")
+    if args.seed < 0:
+        raise ConfigError(f"kan: seed is {args.seed}; wants 0 or more")
     out = Output(args.json)
     code: int = (task or table.run)(args, out, open_device(args))
     return code

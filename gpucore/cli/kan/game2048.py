@@ -11,8 +11,10 @@ import numpy as np
 from ...device import Device
 from ...errors import ConfigError
 from ...systems.kan.game2048 import HEADS, REWARDS, DqnAgent, Result, Scores, Settings, Training, agent_player, sample_game
-from ...systems.kan.game2048.results import can_draw, write_results
+from ...systems.kan.game2048.results import write_results
+from ...systems.kan.pictures import can_draw
 from ..output import Output, Progress
+from .widths import hidden_widths
 
 EXAMPLES = """\
 examples:
@@ -34,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
     )
     model = parser.add_argument_group("network")
     _option(model, "--head", "what the network values: boards after a move, or the moves of a board", choices=tuple(HEADS))
-    model.add_argument("--hidden", type=_widths, default=USUAL.hidden, metavar="N,N", help="hidden widths, 0 for none (default: 32)")
+    model.add_argument("--hidden", default=",".join(map(str, USUAL.hidden)), metavar="N,N", help="hidden widths, 0 for none (default: 32)")
     _option(model, "--degree", "degree of the splines, 1 to 6")
     learning = parser.add_argument_group("learning")
     _option(learning, "--steps", "training steps")
@@ -68,22 +70,15 @@ def _option(group: Any, flag: str, text: str, **more: Any) -> None:
     group.add_argument(flag, default=usual, help=f"{text} (default: {shown})", **kind, **more)
 
 
-def _widths(text: str) -> tuple[int, ...]:
-    """ "64,32" as numbers, "0" as none."""
-    return () if text == "0" else tuple(int(part) for part in text.split(","))
-
-
 def run(args: argparse.Namespace, out: Output, device: Device) -> int:
     """Trains and writes the results, or plays."""
-    if args.seed < 0:
-        raise ConfigError(f"kan 2048: seed is {args.seed}; wants 0 or more")
     if args.play:
         return _play(args, out, device)
     names = (
-        "head", "hidden", "degree", "reward", "steps", "episodes", "batch", "lr", "gamma", "double", "sync", "evaluations", "envs",
+        "head", "degree", "reward", "steps", "episodes", "batch", "lr", "gamma", "double", "sync", "evaluations", "envs",
         "updates", "capacity", "warmup", "epsilon_start", "epsilon_end", "epsilon_share", "seed",
     )  # fmt: skip
-    settings = Settings(**{name: getattr(args, name) for name in names})
+    settings = Settings(hidden=hidden_widths(args.hidden), **{name: getattr(args, name) for name in names})
     if args.games < 1:
         raise ConfigError(f"kan 2048: games is {args.games}; wants 1 or more")
     folder = Path(args.out)

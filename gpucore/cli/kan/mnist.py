@@ -12,12 +12,13 @@ from ...data import ArrayDataset, write_atomic
 from ...device import Device
 from ...errors import ConfigError
 from ...systems.kan import OPTIMIZERS, KanConfig
-from ...systems.kan.classify import EVALUATED, Classified, classify
+from ...systems.kan.classifying import EVALUATED, Classified, classify
 from ...systems.mnist import pictures
 from ...systems.mnist.images import Images, load_images
 from ..epochs import EpochTable
 from ..mnist import show_download
 from ..output import Output, json_text
+from .widths import hidden_widths
 
 EXAMPLES = """\
 examples:
@@ -41,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
         epilog=EXAMPLES,
     )
     model = parser.add_argument_group("network and optimizer")
-    model.add_argument("--hidden", type=int, default=64, metavar="N", help="width of the hidden layer (default: 64)")
+    model.add_argument("--hidden", default="64", metavar="N,N", help="hidden widths, 0 for none (default: 64)")
     model.add_argument("--grid", type=int, default=5, metavar="G", help="cells of the grids, 2 to 64 (default: 5)")
     model.add_argument("--degree", type=int, default=3, metavar="P", help="degree of the splines, 1 to 6 (default: 3)")
     model.add_argument("--base", choices=("silu", "none"), default="silu", help="a SiLU beside every spline, or not (default: silu)")
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace, out: Output, device: Device) -> int:
     if args.data and args.digits:
         raise ConfigError("kan mnist: --data and --digits exclude each other")
     config = KanConfig.preset(
-        "mnist", hidden_dims=(args.hidden,), grid_size=args.grid, degree=args.degree, seed=args.seed,
+        "mnist", hidden_dims=hidden_widths(args.hidden), grid_size=args.grid, degree=args.degree, seed=args.seed,
         base=None if args.base == "none" else args.base,
     )  # fmt: skip
     images = load_images(args.data, digits=args.digits, limit=args.limit, progress=show_download(out))

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from ...data import ArrayDataset
 from ...systems.kan import KanNetwork
-from ...systems.kan.tables import predict, r2_of_targets
+from ...systems.kan.explaining import r2_of_targets
+from ...systems.kan.pictures import save_figure
+from ...systems.kan.prediction import predict
 
 COLOURS = {"train": "#b9bec9", "test": "#2f6db5"}
 
@@ -16,7 +18,7 @@ def draw_predictions(network: KanNetwork, parts: Mapping[str, ArrayDataset], tar
     """What the network says against what the table says, a panel per target, training rows grey and test rows blue."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.2 * len(targets), 5.2), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(5.2 * len(targets), 5.2), layout="constrained", facecolor="white", dpi=110)
     said = {name: predict(network, rows.x) for name, rows in parts.items()}
     for k, target in enumerate(targets):
         axes = figure.add_subplot(1, len(targets), k + 1)
@@ -28,5 +30,4 @@ def draw_predictions(network: KanNetwork, parts: Mapping[str, ArrayDataset], tar
         axes.set_xlabel(f"{target} in the table")
         axes.set_ylabel(f"{target} by the network")
         axes.legend(frameon=False, loc="upper left")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)

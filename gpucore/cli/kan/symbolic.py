@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ...device import Device
 from ...systems.kan import KanNetwork
 from ...systems.kan.discovery import TARGETS, Found, discover
 from ...systems.kan.explaining import HEAD
+from ...systems.kan.pictures import can_draw, save_figure
 from ..output import Output, json_text
 
 EXAMPLES = """\
@@ -49,13 +49,12 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace, out: Output, device: Device) -> int:
     """Finds the formula; 1 when an edge is left that is none."""
     target, folder, files = TARGETS[args.function], Path(args.out), list[Path]()
-    drawn = find_spec("matplotlib") is not None
+    drawn = can_draw()
 
     def draw(network: KanNetwork, x: np.ndarray, name: str) -> None:
         if drawn:
-            folder.mkdir(parents=True, exist_ok=True)
             files.append(folder / name)
-            network.plot(x).savefig(files[-1])
+            save_figure(network.plot(x), files[-1])
 
     out.say(f"{target.text}, {args.samples:,} samples, a network {list(target.widths)}, on {device.name}")
     found = discover(

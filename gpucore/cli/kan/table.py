@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from importlib.util import find_spec
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,12 @@ from ...device import Device
 from ...errors import ConfigError
 from ...systems.kan import KanNetwork
 from ...systems.kan.explaining import HEAD
+from ...systems.kan.formula import check_digits
+from ...systems.kan.pictures import can_draw, save_figure
 from ...systems.kan.tables import TableFit, TableFormula, TableSettings, TableTraining
 from ..output import Output, Progress, json_text
 from .pictures import draw_predictions
+from .widths import hidden_widths
 
 Targets = Sequence[str]
 
@@ -53,13 +55,18 @@ def run(args: argparse.Namespace, out: Output, device: Device) -> int:
     """Fits, judges and explains the table."""
     if not args.target:
         raise ConfigError("kan: --csv wants --target COLUMN, the column to be explained")
+    twice = [name for name in args.target if args.target.count(name) > 1]
+    if twice:
+        raise ConfigError(f"kan: --target names {twice[0]!r} twice; wants each column once")
+    check_digits("kan", significant=args.digits)
     table = read_table(args.csv, drop=args.drop)
     y = table.columns(args.target)
     inputs = [name for name in table.names if name not in args.target]
     if not inputs:
         raise ConfigError(f"kan: {args.csv} has no column beside the target; wants at least one to explain it by")
+    hidden = None if args.hidden is None else hidden_widths(args.hidden)
     settings = TableSettings(
-        hidden=_hidden(args.hidden), grid_size=args.grid, degree=args.degree, test=args.test, iterations=args.iterations,
+        hidden=hidden, grid_size=args.grid, degree=args.degree, test=args.test, iterations=args.iterations,
         threshold=args.threshold, prune=args.prune, seed=args.seed,
     )  # fmt: skip
     show = TrainingLines(out)
@@ -75,6 +82,8 @@ def run(args: argparse.Namespace, out: Output, device: Device) -> int:
         tell_formula(out, formula, args.target)
     files = write_results(fit, formula, inputs, args.target, Path(args.out))
     out.say(f"wrote {', '.join(f.name for f in files)} to {args.out}")
+    if not can_draw():
+        out.note("the pictures need matplotlib: pip install 'gpucore[plots]'")
     out.result(summary(fit, formula, args.target) | {"device": device.name, "inputs": inputs, "files": [str(f) for f in files]})
     return 0
 
@@ -103,23 +112,16 @@ class TrainingLines:
         self._bar, self._what = None, ""
 
 
-def _hidden(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        widths = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"kan: --hidden is {text!r}; wants whole numbers parted by commas, as 5 or 5,3") from None
-    return () if widths == (0,) else widths
-
-
 def symbols(names: Sequence[str]) -> list[str]:
     """Column names as they can stand in a formula: letters, digits and underscores, each its own."""
+    plain = [re.sub(r"\W+", "_", name).strip("_") or "x" for name in names]
+    plain = [f"x_{name}" if name[0].isdigit() else name for name in plain]
     made: list[str] = []
-    for name in names:
-        plain = re.sub(r"\W+", "_", name).strip("_") or "x"
-        plain = f"x_{plain}" if plain[0].isdigit() else plain
-        made.append(plain if plain not in made else f"{plain}_{len(made) + 1}")
+    for k, name in enumerate(plain, 1):
+        symbol, count = name, k
+        while symbol in made or (symbol != name and symbol in plain):
+            symbol, count = f"{name}_{count}", count + 1
+        made.append(symbol)
     return made
 
 
@@ -174,7 +176,7 @@ def write_results(fit: TableFit, formula: TableFormula | None, inputs: Sequence[
     if formula is not None:
         files.append(folder / "functions.safetensors")
         formula.network.save(files[-1])
-    if find_spec("matplotlib") is None:
+    if not can_draw():
         return files
     networks = {"splines": fit.network} | ({} if formula is None else {"functions": formula.network})
     for name, network in networks.items():
@@ -191,5 +193,5 @@ def _draw(network: KanNetwork, name: str, fit: TableFit, inputs: Sequence[str], 
     except ConfigError:  # too many edges to be seen
         return files
     files.append(folder / f"{name}.png")
-    figure.savefig(files[-1])
+    save_figure(figure, files[-1])
     return files

@@ -26,6 +26,9 @@ ZOOM = 0.5
 FLAT = 1e-12
 """A spread below this, relative to the size of the values, is none."""
 
+NOTHING = 1e-200
+"""A sum of squares of a function's values below this is none: its products would underflow."""
+
 
 class Affine(NamedTuple):
     """c·f(a·x + b) + d, and the share r2 of the values' spread that it explains: 1 is all, 0 none."""
@@ -66,7 +69,7 @@ def _solved(f: np.ndarray, y: np.ndarray, a: float, b: float) -> Affine:
     mean_f, mean_y = float(f.mean()), float(y.mean())
     df, dy = f - mean_f, y - mean_y
     spread, total = float(df @ df), float(dy @ dy)
-    flat_f, flat_y = spread <= FLAT**2 * float(f @ f), total <= FLAT**2 * float(y @ y)
+    flat_f, flat_y = spread <= max(FLAT**2 * float(f @ f), NOTHING), total <= FLAT**2 * float(y @ y)
     if flat_f or flat_y:
         return Affine(a, b, 0.0, mean_y, 1.0 if flat_y else 0.0)
     c = float(df @ dy) / spread
@@ -145,9 +148,10 @@ def _best_of(function: Function, t: np.ndarray, y: np.ndarray, pairs: np.ndarray
         return 1.0, 0.0, -1.0
     pairs, f = pairs[allowed], _values(function, u[allowed])
     df, dy = f - f.mean(axis=1, keepdims=True), y - y.mean()
+    dy = np.ldexp(dy, -int(np.frexp(np.abs(dy).max())[1]))  # near 1 without a rounding, so that no product underflows
     spread, total = (df * df).sum(axis=1), float(dy @ dy)
-    seen = (spread > FLAT * (f * f).sum(axis=1)) & (total > 0)
-    score = np.where(seen, (df @ dy) ** 2 / np.where(seen, spread * max(total, 1e-300), 1.0), 0.0)
+    seen = (spread > np.maximum(FLAT * (f * f).sum(axis=1), NOTHING)) & (total > 0)
+    score = np.where(seen, (df @ dy) ** 2 / np.where(seen, spread * total, 1.0), 0.0)
     k = int(np.argmax(score))
     return float(pairs[k, 0]), float(pairs[k, 1]), float(score[k])
 

@@ -19,6 +19,7 @@ from ...device.transfer import Readback
 from ...errors import ConfigError, FormatError
 from .adaptive import AdaptiveGrid, AnyGrid, grid_in_state
 from .config import KanConfig
+from .edges import grid_samples
 from .grid import Grid
 from .inputs import check_finite, check_width, host_numbers, to_device
 from .layer import edge_sums, standardization, standardized
@@ -99,7 +100,7 @@ class BakedKan:
         layers = [_bake(k, layer, dtype, per) for k, layer in enumerate(network.layers)]
         bound = error_bound(network, layers)
         baked = cls(network.config, dtype, layers, BakedError(0.0, 0.0, bound), device=network.device)
-        x = _points(network) if samples is None else host_numbers("BakedKan", "samples", samples)
+        x = grid_samples(network) if samples is None else host_numbers("BakedKan", "samples", samples)
         check_width("BakedKan", x.shape, network.config.input_dim, name="samples")
         check_finite("BakedKan", "samples", x)
         with no_grad():
@@ -238,12 +239,3 @@ def error_bound(network: KanNetwork, layers: list[BakedLayer]) -> tuple[float, .
             slope = slope + SILU_SLOPE * np.abs(baked.base)
         error = np.abs(exact - c).max(axis=2).sum(axis=1) + slope @ error + jumps @ (error > 0)
     return tuple(map(float, error))
-
-
-def _points(network: KanNetwork) -> np.ndarray:
-    """Inputs that fall evenly on the first grid."""
-    grid, config = network.layers[0].grid, network.config
-    low, high = grid.ends
-    z: np.ndarray = np.random.default_rng(0).uniform(low, high, (1024, config.input_dim))
-    z = z if config.std is None else z * np.maximum(config.std, 1e-6)
-    return z if config.mean is None else z + np.asarray(config.mean)

@@ -40,11 +40,11 @@ def jet(network: KanNetwork, x: Any) -> Jet:
 
 
 def _directions(n: int, inputs: int, device: Any, dtype: Any) -> Any:
-    """[inputs·n, inputs]: n rows of each unit vector, one after another; kept by the device."""
-    key = ("unit directions", n, inputs, dtype)
+    """[inputs·n, inputs]: n rows of each unit vector, one after another. The device keeps one row of each, whatever n."""
+    key = ("unit directions", inputs, dtype)
     if key not in device.cache:
-        device.cache[key] = device.tensor(np.repeat(np.eye(inputs), n, axis=0), dtype)
-    return device.cache[key]
+        device.cache[key] = device.tensor(np.eye(inputs)[:, None], dtype)
+    return ops.reshape(ops.broadcast_to(device.cache[key], (inputs, n, inputs)), (inputs * n, inputs))
 
 
 def _by_input(values: Any, n: int) -> Any:

@@ -11,8 +11,8 @@ import numpy as np
 from ...device import Device
 from ...errors import ConfigError
 from .config import KanConfig
-from .explaining import Explanation, explain
-from .full_batch import FullBatch, loss_of
+from .explaining import Explanation, check_options, explain
+from .full_batch import FullBatch, loss_of, scale_splines
 from .losses import KanLoss
 from .network import KanNetwork
 
@@ -67,6 +67,9 @@ def discover(
     for name, value in (("samples", samples), ("iterations", iterations), ("tries", tries)):
         if not isinstance(value, int) or value < 1:
             raise ConfigError(f"kan symbolic: {name} is {value!r}; wants a whole number of 1 or more")
+    if not isinstance(seed, int) or seed < 0:
+        raise ConfigError(f"kan symbolic: seed is {seed!r}; wants a whole number of 0 or more")
+    check_options("kan symbolic", prune, threshold, digits=digits)
     x = np.random.default_rng(seed).uniform(-1, 1, (samples, target.widths[0])).astype(np.float32)
     y = target.function(x.astype(np.float64)).astype(np.float32).reshape(-1, 1)
     rmse: dict[str, float] = {}
@@ -88,10 +91,7 @@ def discover(
         fixed = any(layer.symbolic is not None for layer in network.layers)
         note("with functions" if fixed else "pruned", train_all(network, x, y, 2 * iterations))
 
-    explanation = explain(
-        network, x, y, prune=prune, threshold=threshold, digits=digits,
-        train=go_on,
-    )  # fmt: skip
+    explanation = explain(network, x, y, prune=prune, threshold=threshold, digits=digits, train=go_on)
     return Found(network, x, y, rmse, explanation)
 
 
@@ -103,8 +103,7 @@ def _first(target: Target, device: Device, seed: int, x: np.ndarray, y: np.ndarr
     for k in range(tries):
         config = KanConfig(first, tuple(hidden), last, grid_size=GRIDS[0], base="silu", seed=seed + k)
         network = KanNetwork(config, device=device)
-        for layer in network.layers:
-            layer.coefficients.assign(layer.coefficients.numpy() * np.float32(SMALL))
+        scale_splines(network, SMALL)
         network.update_grid(x)
         for part in (iterations // 2, iterations - iterations // 2):
             loss = train_all(network, x, y, max(1, part))

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .edges import node_values
-from .pruning import Pruned
-from .symbolic import EdgeFit
+from .edges import checked_samples, node_values
+from .formula import check_digits, check_names
+from .inputs import host_targets
+from .pruning import Pruned, check_score
+from .symbolic import EdgeFit, check_simplicity, check_threshold
 
 if TYPE_CHECKING:
     from .network import KanNetwork
 
+WHO = "explain"
 HEAD = ("layer", "input", "output", "function", "R²", "now")
 
 
@@ -56,8 +59,10 @@ def explain(
     samples, targets: [n, input_dim] and, for R² of the whole, [n, output_dim]. prune: the threshold, None for no pruning.
     train:            called after pruning and again after fixing, to train the network on with what is left; the optimizer
                       must be made inside it. digits, names: see `KanNetwork.formula`. The network is changed; save it before.
-    Edges that look like no function stay splines, and the formula holds them as φ. ConfigError as the methods have it.
+    Edges that look like no function stay splines, and the formula holds them as φ. Errors as the methods have them, before
+    anything is changed.
     """
+    _check(network, samples, targets, prune, threshold, digits, names, simplicity)
     pruned = None if prune is None else network.prune(samples, threshold=prune)
     if train is not None and pruned is not None and pruned.edges:
         train()
@@ -72,12 +77,36 @@ def explain(
     return Explanation(expressions, edges, pruned, _r2(network, samples, targets), note)
 
 
+def _check(
+    network: KanNetwork, samples: Any, targets: Any, prune: Any, threshold: Any, digits: Any, names: Any, simplicity: Any
+) -> None:  # fmt: skip
+    """What the later steps would refuse, when the earlier ones had changed the network."""
+    rows = len(checked_samples(WHO, network, samples))
+    if targets is not None:
+        host_targets(WHO, targets, rows, network.config.output_dim, classes=False)
+    check_options(WHO, prune, threshold, digits=digits)
+    check_names(WHO, names, network.config.input_dim)
+    if simplicity is not None:
+        check_simplicity(WHO, simplicity)
+
+
+def check_options(who: str, prune: Any, threshold: Any, *, digits: Any = None, significant: Any = None) -> None:
+    """ConfigError for what `explain` would refuse, to be known before the training that goes before it."""
+    if prune is not None:
+        check_score(who, "prune", prune)
+    check_threshold(who, threshold)
+    check_digits(who, digits, significant)
+
+
 def _r2(network: KanNetwork, samples: Any, targets: Any) -> tuple[float, ...]:
-    """R² of every output."""
     if targets is None:
         return (float("nan"),) * network.config.output_dim
-    y = node_values("explain", network, samples)[-1]
-    t = np.asarray(targets, np.float64).reshape(y.shape)
-    total = ((t - t.mean(axis=0)) ** 2).sum(axis=0)
-    rest = ((t - y) ** 2).sum(axis=0)
-    return tuple(1 - float(r) / float(s) if s > 0 else float("nan") for r, s in zip(rest, total, strict=True))
+    y = node_values(WHO, network, samples)[-1]
+    return r2_of_targets(y, np.asarray(targets).reshape(y.shape))
+
+
+def r2_of_targets(y: np.ndarray, targets: np.ndarray) -> tuple[float, ...]:
+    """1 - Σ (t - y)² / Σ (t - mean t)² of each column of [n, m]; NaN where the targets have no spread."""
+    t = targets.astype(np.float64)
+    rest, spread = ((t - y) ** 2).sum(axis=0), ((t - t.mean(axis=0)) ** 2).sum(axis=0)
+    return tuple(1 - float(r) / float(s) if s > 0 else float("nan") for r, s in zip(rest, spread, strict=True))

@@ -36,15 +36,29 @@ def formula(
     """See `KanNetwork.formula`."""
     who = "KanNetwork.formula"
     sympy = load_sympy(who)
-    for name, value, least in (("digits", digits, 0), ("significant", significant, 1)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 15):
-            raise ConfigError(f"{who}: {name} is {value!r}; wants a whole number from {least} to 15, or None")
+    check_digits(who, digits, significant)
+    check_names(who, names, network.config.input_dim)
     if not splines:
         _check_fixed(who, network)
-    nodes = _inputs(who, network, sympy, names)
+    nodes = _inputs(network, sympy, names)
     for k, layer in enumerate(network.layers):
         nodes = _outputs(sympy, k, layer, nodes)
     return tuple(_rounded(sympy, node, digits, significant) for node in nodes)
+
+
+def check_digits(who: str, digits: Any = None, significant: Any = None) -> None:
+    """ConfigError for numbers of digits that a float does not have."""
+    for name, value, least in (("digits", digits, 0), ("significant", significant, 1)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 15):
+            raise ConfigError(f"{who}: {name} is {value!r}; wants a whole number from {least} to 15, or None")
+
+
+def check_names(who: str, names: Any, count: int) -> None:
+    """ConfigError unless they are None or so many different texts."""
+    if names is None:
+        return
+    if isinstance(names, str) or len(names) != count or len(set(names)) != count or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{who}: names is {names!r}; wants {count} different names")
 
 
 def _check_fixed(who: str, network: KanNetwork) -> None:
@@ -56,11 +70,9 @@ def _check_fixed(who: str, network: KanNetwork) -> None:
         raise ConfigError(f"{who}: edges are still splines, {', '.join(left[:MOST_SHOWN])}{more}; {wanted}")
 
 
-def _inputs(who: str, network: KanNetwork, sympy: Any, names: Sequence[str] | None) -> list[Any]:
+def _inputs(network: KanNetwork, sympy: Any, names: Sequence[str] | None) -> list[Any]:
     """The inputs as symbols x_1 to x_n, standardised as the network does it."""
     count = network.config.input_dim
-    if names is not None and (isinstance(names, str) or len(names) != count or len(set(names)) != count):
-        raise ConfigError(f"{who}: names is {names!r}; wants {count} different names")
     nodes = [sympy.Symbol(name, real=True) for name in (names or [f"x_{i + 1}" for i in range(count)])]
     if network.mean is not None:
         nodes = [x - float(m) for x, m in zip(nodes, network.mean.numpy(), strict=True)]

@@ -14,7 +14,7 @@ from ...autograd import GradientTape, no_grad
 from ...errors import ConfigError
 from ...optim import LBFGS
 from ...pipeline import Pipeline
-from ...train import EarlyStopping, History, Silent, TrainingDivergedError
+from ...train import EarlyStopping, History, Silent, TrainingDivergedError, accuracy
 from ...train.progress import choose
 from .inputs import check_in_grid
 from .losses import KanLoss, LossFunction
@@ -111,6 +111,7 @@ def fit_lbfgs(
     grid_updates: before each of the first so many epochs the grids are fitted to what the layers get from x, reaching
                   `margin` of its range further; the hidden values move most while a training begins.
     history:      pairs that L-BFGS keeps. validation: (x, y) or (x, y, mask); its loss is that of the data alone.
+    metrics:      {name: (output, target) -> scalar} of the validation; None: accuracy for classes without a mask.
     It ends early where no step is better, which in float32 is where the loss changes by roundings only. Records have
     iterations as `step`, and `evaluations` of the loss, since the beginning. Everything is checked first. Raises
     TrainingDivergedError, nothing changed, when the loss is not finite at the start; later no such step is accepted.
@@ -122,7 +123,7 @@ def fit_lbfgs(
         ("grid_updates", grid_updates, 0),
         ("history", history, 1),
     ):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise ConfigError(f"KanNetwork.fit: {name} is {value!r}; wants a whole number of {least} or more")
     if y is None:
         raise ConfigError("KanNetwork.fit: lbfgs wants all data at once, as x and y; got x alone")
@@ -131,6 +132,8 @@ def fit_lbfgs(
     if not grid_updates and not isinstance(x, Array):
         check_in_grid("KanNetwork.fit", network, np.asarray(x))
     held = None if validation is None else _held(network, loss, validation)
+    if metrics is None:
+        metrics = {"accuracy": accuracy} if loss.classes and held is not None and len(held) == 2 else {}
     stopping = early_stopping or EarlyStopping(None, monitor="loss")
     if stopping.monitor.startswith("val_") and held is None:
         raise ConfigError(f"KanNetwork.fit: early stopping monitors {stopping.monitor!r}; give validation=")
@@ -143,7 +146,7 @@ def fit_lbfgs(
             if epoch <= grid_updates:
                 network.update_grid(batch[0], margin=margin)
             record = _epoch(run, iterations, epoch)
-            record |= {} if held is None else _evaluate(network, loss, held, metrics or {})
+            record |= {} if held is None else _evaluate(network, loss, held, metrics)
             found.add(record)
             stopping.update(record)
             display.step(record["loss"])
@@ -154,6 +157,12 @@ def fit_lbfgs(
         display.close()
         network.eval()
     return found
+
+
+def scale_splines(network: KanNetwork, factor: float) -> None:
+    """Multiplies all coefficients: with little ones a training begins near the smooth base, from where more seeds find the shape."""
+    for layer in network.layers:
+        layer.coefficients.assign(layer.coefficients.numpy() * np.asarray(factor, network.dtype.host))
 
 
 def loss_of(loss: KanLoss) -> Objective:

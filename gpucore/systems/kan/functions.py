@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ... import ops
-from ...autograd import no_grad
 from ...errors import ConfigError
 from .config import KanConfig
 from .network import KanNetwork
+from .prediction import predict
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -73,13 +73,7 @@ class Regression:
 
     def errors(self, network: KanNetwork) -> dict[str, float]:
         """Root mean square errors on test and training points, summed in float64."""
-        return {name: rmse(self.predict(network, x), y) for name, (x, y) in (("test", self.test), ("train", self.train))}
-
-    def predict(self, network: KanNetwork, x: np.ndarray) -> np.ndarray:
-        """The network's values [n, 1] in float64."""
-        with no_grad():
-            values: np.ndarray = network(x).numpy().astype(np.float64)
-        return values
+        return {name: rmse(predict(network, x), y) for name, (x, y) in (("test", self.test), ("train", self.train))}
 
 
 def rmse(got: np.ndarray, wanted: np.ndarray) -> float:

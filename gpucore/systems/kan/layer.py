@@ -10,7 +10,7 @@ import numpy as np
 from ... import ops
 from ...device import Device
 from ...device import device as open_device
-from ...errors import ShapeError
+from ...errors import ConfigError, ShapeError
 from ...nn import Module, Parameter, draw
 from ...nn.init import Rng, sizes
 from .adaptive import AnyGrid
@@ -116,15 +116,18 @@ class KanLayer(Module):
         return {} if self.symbolic is None else self.symbolic.functions()
 
     def scale_output(self, scale: np.ndarray, shift: np.ndarray) -> None:
-        """Makes the output scale_j·y_j + shift_j, [out] each, by its parameters alone."""
-        dtype = self.bias.dtype.host
+        """Makes the output scale_j·y_j + shift_j, [out] each, by its parameters alone. ConfigError where these would be no numbers."""
         functions: Functions = {
             (i, j): (name, (a, b, float(scale[j] * c), float(scale[j] * d))) for (i, j), (name, (a, b, c, d)) in self.functions().items()
         }
-        self.coefficients.assign((self.coefficients.numpy() * scale[:, None, None]).astype(dtype))
-        self.bias.assign((self.bias.numpy() * scale + shift).astype(dtype))
+        made = [(self.coefficients, self.coefficients.numpy() * scale[:, None, None]), (self.bias, self.bias.numpy() * scale + shift)]
         if self.base is not None:
-            self.base.assign((self.base.numpy() * scale[:, None]).astype(dtype))
+            made.append((self.base, self.base.numpy() * scale[:, None]))
+        numbers = [values for _, values in made] + [np.array(affine) for _, affine in functions.values()]
+        if any((np.abs(values) > np.finfo(self.bias.dtype.host).max).any() for values in numbers):
+            raise ConfigError(f"KanLayer.scale_output: parameters would be too large for {self.bias.dtype}; wants a smaller scale")
+        for parameter, values in made:
+            parameter.assign(values.astype(parameter.dtype.host))
         if self.symbolic is not None:
             self.symbolic.assign(functions)
 

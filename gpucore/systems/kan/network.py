@@ -64,6 +64,8 @@ class KanNetwork(Interpretation, Module):
     values count as the ends of the grid. dtype: "float32", or "float64" on the NumPy device.
     """
 
+    uncopied = ("_steps",)
+
     def __init__(self, config: KanConfig, *, device: Device | None = None, dtype: Any = "float32") -> None:
         device = device or open_device()
         self.config = config
@@ -199,7 +201,7 @@ class KanNetwork(Interpretation, Module):
         for layer, (grid, values) in zip(self.layers, moved, strict=True):
             if grid != layer.grid:
                 layer.set_grid(grid, values)
-        self._changes += 1
+        self.outdate()
 
     def scale_output(self, scale: Any, shift: Any) -> Self:
         """Makes output j scale_j·y_j + shift_j by the parameters of the last layer; numbers, or one per output. Returns the network.
@@ -221,6 +223,11 @@ class KanNetwork(Interpretation, Module):
         """How often grids were moved, or edges pruned or fixed: what was recorded before such a change is out of date."""
         return self._changes
 
+    def outdate(self) -> None:
+        """Notes such a change; the kept steps of training, with their optimizer and recordings, are let go at once."""
+        self._changes += 1
+        self._steps = None
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See Module; the grids come with the values, uniform ones and those with knots of their own.
 
@@ -236,7 +243,8 @@ class KanNetwork(Interpretation, Module):
             mine[name].assign(value)
         for layer, grid in zip(self.layers, grids, strict=True):
             layer.place(grid)
-        self._changes += before != grids
+        if before != grids:
+            self.outdate()
 
     def checked_state(
         self, who: str, state: Mapping[str, Any], besides: Collection[str] = ()
@@ -276,7 +284,7 @@ class KanNetwork(Interpretation, Module):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: Device | None = None) -> KanNetwork:
-        """The network in a file; FormatError for one that is damaged, foreign or from the future."""
+        """The network in a file, in float32; FormatError for one that is damaged, foreign or from the future."""
         from .saving import load
 
         return load(path, device=device)

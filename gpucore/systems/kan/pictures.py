@@ -12,6 +12,7 @@ import numpy as np
 from ...files import atomic_file
 from .functions import Regression
 from .poisson import Poisson, mesh, solution
+from .prediction import predict
 from .refinement import Attempt
 
 OURS, SECOND, OTHERS, LIMIT = "#2f6db5", "#8fb4dd", "#d17a22", "#b3261e"
@@ -33,7 +34,7 @@ def draw_regression(problem: Regression, attempts: Sequence[Attempt], folder: Pa
         source=case.source,
     )  # fmt: skip
     x, wanted = problem.test
-    draw_prediction(wanted.ravel(), problem.predict(best.network, x).ravel(), files[1], title)
+    draw_prediction(wanted.ravel(), predict(best.network, x).ravel(), files[1], title)
     return files
 
 
@@ -69,7 +70,7 @@ def draw_over_grids(
     axes.set_title(title, fontsize=11)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_prediction(wanted: np.ndarray, got: np.ndarray, path: Path, title: str) -> None:
@@ -88,7 +89,7 @@ def draw_prediction(wanted: np.ndarray, got: np.ndarray, path: Path, title: str)
     for axes in (left, right):
         axes.set_xlabel("target, at test points")
         axes.grid(alpha=0.3)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_field(problem: Poisson, attempt: Attempt, path: Path, title: str) -> None:
@@ -107,7 +108,7 @@ def draw_field(problem: Poisson, attempt: Attempt, path: Path, title: str) -> No
         axes.set_ylabel("y")
         figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03, format="%.1e" if most < 0.1 else None)
     _draw_trace(places[1, 1], attempt)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_trace(axes: Any, attempt: Attempt) -> None:
@@ -131,9 +132,10 @@ def _points(values: Mapping[int, float]) -> tuple[list[int], list[float]]:
 def _figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white", dpi=110)
 
 
-def _save(figure: Any, path: Path) -> None:
+def save_figure(figure: Any, path: Path) -> None:
+    """Writes a figure as PNG, whole or not at all."""
     with atomic_file(path) as file:
-        figure.savefig(file, format="png", dpi=110)
+        figure.savefig(file, format="png")

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ...autograd import no_grad
 from .config import KanConfig
 from .network import KanNetwork
 from .pde import PdeLoss, laplacian
+from .prediction import predict
 
 LINES = {5: 5e-3, 10: 2e-3, 20: 5e-4}
 """By grid size, the greatest squared L2 error that is accepted."""
@@ -49,9 +49,7 @@ class Poisson:
 
     def predict(self, network: KanNetwork, side: int = MEASURED) -> np.ndarray:
         """The network's values on a mesh, [side, side] in float64, x along the first axis."""
-        with no_grad():
-            values: np.ndarray = network(mesh(side)).numpy()
-        return values.astype(np.float64).reshape(side, side)
+        return predict(network, mesh(side)).reshape(side, side)
 
 
 def mesh(side: int) -> np.ndarray:

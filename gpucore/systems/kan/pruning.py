@@ -53,8 +53,7 @@ def prune(
     who = "KanNetwork.prune"
     node_threshold = threshold if node_threshold is None else node_threshold
     for name, value in (("threshold", threshold), ("node_threshold", node_threshold)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-            raise ConfigError(f"{who}: {name} is {value!r}; wants a number of 0 or more")
+        check_score(who, name, value)
     found = spreads(who, network, samples, measure)
     scores, live = attribution(found), [layer.live() for layer in network.layers]
     kept = [alive & (score >= threshold) for alive, score in zip(live, scores, strict=True)]
@@ -63,6 +62,12 @@ def prune(
         kept[k][through < node_threshold] = False
         kept[k + 1][:, through < node_threshold] = False
     return _cut(network, kept, [f.mean for f in found], scores)
+
+
+def check_score(who: str, name: str, value: Any) -> None:
+    """ConfigError for a threshold that is no number of 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+        raise ConfigError(f"{who}: {name} is {value!r}; wants a number of 0 or more")
 
 
 def remove_edge(network: KanNetwork, layer: int, i: int, j: int, samples: Any = None) -> Pruned:
@@ -98,7 +103,7 @@ def _cut(network: KanNetwork, kept: list[np.ndarray], means: list[np.ndarray], s
         for j in np.flatnonzero(live[k].any(axis=1) & live[k + 1].any(axis=0) & ~kept[k].any(axis=1))
     ]
     if edges:
-        network._changes += 1
+        network.outdate()
     return Pruned(tuple(edges), tuple(nodes), sum(int(left.sum()) for left in kept), sum(int(alive.sum()) for alive in live))
 
 

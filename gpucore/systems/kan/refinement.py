@@ -19,9 +19,11 @@ import numpy as np
 from ...device import Device
 from ...errors import ConfigError
 from ...kernel import ceil_div
+from ...kernels.spline import MAX_GRID, MIN_GRID
+from ...optim.base import check_range
 from ...train import TrainingDivergedError
 from .config import KanConfig
-from .full_batch import MARGIN, PAIRS, FullBatch
+from .full_batch import MARGIN, PAIRS, FullBatch, scale_splines
 from .network import KanNetwork
 
 
@@ -76,6 +78,8 @@ class Schedule:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigError(f"Schedule: {name} is {value!r}; wants a whole number of 1 or more")
+        for name in ("scale", "least", "margin"):
+            check_range("Schedule", name, getattr(self, name), low=0.0)
 
 
 class Stage(NamedTuple):
@@ -127,8 +131,7 @@ def begin(problem: Problem, device: Device, seed: int, grid_size: int, schedule:
     config = replace(problem.config, grid_size=grid_size, seed=seed)
     network = KanNetwork(config, device=device, dtype=dtype)
     if config.base is not None:
-        for layer in network.layers:
-            layer.coefficients.assign(layer.coefficients.numpy() * np.asarray(schedule.scale, network.dtype.host))
+        scale_splines(network, schedule.scale)
     run = FullBatch(network, problem.objective, problem.tensors(network), history=schedule.history)
 
     def warm_up() -> float:
@@ -185,8 +188,8 @@ def race(
     schedule = schedule or Schedule()
     if not seeds or (keep is not None and keep < 1):
         raise ConfigError(f"race: got {len(seeds)} seeds, of which {keep} go on; wants 1 or more of both")
-    if not grids or any(b <= a for a, b in pairwise(grids)):
-        raise ConfigError(f"race: grids are {list(grids)}; wants growing numbers of cells")
+    if not grids or any(b <= a for a, b in pairwise(grids)) or grids[0] < MIN_GRID or grids[-1] > MAX_GRID:
+        raise ConfigError(f"race: grids are {list(grids)}; wants growing numbers of cells, {MIN_GRID} to {MAX_GRID}")
     show = show or (lambda attempt: None)
     attempts = []
     for seed in seeds:

@@ -126,7 +126,7 @@ def _take(network: KanNetwork, edges: list[LayerEdges], tensors: dict[str, np.nd
     network.checked_state(who, tensors, besides=names)
     for layer, (mask, functions) in zip(network.layers, edges, strict=True):
         layer.set_edges(mask, functions)
-    network._changes += 1
+    network.outdate()
     network.take_state(who, tensors | {name: t for name, t in network.state_dict().items() if name in names})
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import ConfigError
 from .affine import fit_affine
 from .edges import HostLayer, check_edge, node_values
+from .inputs import host_numbers
 from .library import LIBRARY, Function, find
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def unfix(network: KanNetwork, layer: int, i: int, j: int) -> None:
     mask = found.host_mask().copy()
     mask[j, i] = True
     found.set_edges(mask, functions)
-    network._changes += 1
+    network.outdate()
 
 
 def fix_all(
@@ -125,8 +126,7 @@ def fix_all(
 ) -> list[EdgeFit]:  # fmt: skip
     """See `KanNetwork.auto_symbolic`."""
     who = "KanNetwork.auto_symbolic"
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not threshold <= 1:
-        raise ConfigError(f"{who}: threshold is {threshold!r}; wants a number of at most 1")
+    check_threshold(who, threshold)
     library = _library(who, functions, simplicity)
     values = None if samples is None else node_values(who, network, samples)
     table, chosen = [], []
@@ -144,6 +144,18 @@ def fix_all(
     return sorted(table)
 
 
+def check_threshold(who: str, threshold: Any) -> None:
+    """ConfigError for an R² that no function can reach, or that is none."""
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not threshold <= 1:
+        raise ConfigError(f"{who}: threshold is {threshold!r}; wants a number of at most 1")
+
+
+def check_simplicity(who: str, simplicity: Any) -> None:
+    """ConfigError unless it is a finite number of 0 or more."""
+    if isinstance(simplicity, bool) or not isinstance(simplicity, int | float) or not isfinite(simplicity) or simplicity < 0:
+        raise ConfigError(f"{who}: simplicity is {simplicity!r}; wants a number of 0 or more")
+
+
 def _place(network: KanNetwork, chosen: Sequence[tuple[int, int, int, Suggestion]]) -> None:
     """Puts functions in the place of edges, all at once."""
     for k, layer in enumerate(network.layers):
@@ -155,7 +167,7 @@ def _place(network: KanNetwork, chosen: Sequence[tuple[int, int, int, Suggestion
             mask[j, i] = False
             functions[i, j] = (s.name, s.affine)
         layer.set_edges(mask, functions)
-    network._changes += 1
+    network.outdate()
 
 
 def _points(network: KanNetwork, layer: int, i: int, values: list[np.ndarray] | None) -> np.ndarray:
@@ -167,8 +179,7 @@ def _points(network: KanNetwork, layer: int, i: int, values: list[np.ndarray] | 
 
 
 def _library(who: str, functions: Iterable[str] | None, simplicity: float) -> list[Function]:
-    if isinstance(simplicity, bool) or not isinstance(simplicity, int | float) or not isfinite(simplicity) or simplicity < 0:
-        raise ConfigError(f"{who}: simplicity is {simplicity!r}; wants a number of 0 or more")
+    check_simplicity(who, simplicity)
     names = list(LIBRARY) if functions is None else [functions] if isinstance(functions, str) else list(functions)
     if not names:
         raise ConfigError(f"{who}: functions is empty; wants some of {', '.join(LIBRARY)}")
@@ -176,9 +187,10 @@ def _library(who: str, functions: Iterable[str] | None, simplicity: float) -> li
 
 
 def _four(who: str, affine: Sequence[float]) -> list[float]:
-    values = np.asarray(affine, np.float64).reshape(-1)
-    if len(values) != 4 or not np.isfinite(values).all():
-        raise ConfigError(f"{who}: affine is {affine!r}; wants four finite numbers a, b, c and d of c·f(a·x + b) + d")
+    """(a, b, c, d), which float32 holds."""
+    values = host_numbers(who, "affine", affine).astype(np.float64).reshape(-1)
+    if len(values) != 4 or not (np.abs(values) <= np.finfo(np.float32).max).all():
+        raise ConfigError(f"{who}: affine is {affine!r}; wants four finite numbers of float32, a, b, c and d of c·f(a·x + b) + d")
     return [float(v) for v in values]
 
 

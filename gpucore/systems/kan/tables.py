@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ...autograd import no_grad
 from ...data import ArrayDataset, Standardiser
 from ...device import Device
-from ...errors import ConfigError
-from .config import KanConfig
-from .explaining import Explanation, explain
-from .full_batch import FullBatch
+from ...errors import ConfigError, ShapeError
+from .config import LEAST_STD, KanConfig
+from .explaining import Explanation, check_options, explain, r2_of_targets
+from .formula import check_digits
+from .full_batch import FullBatch, scale_splines
+from .inputs import finite_as, host_numbers
 from .losses import KanLoss
 from .network import KanNetwork
+from .prediction import predict
 
 Show = Callable[[str, int, int, float, float], None]
 """Called during a training with what it is, the iterations done and allowed, and R² of the training and the validation rows."""
@@ -32,8 +34,6 @@ WARM = 4
 HELD = 0.15
 """The share of the training rows that decides when to stop; none is held back of fewer than LEAST_ROWS."""
 LEAST_ROWS = 40
-ROWS = 8192
-"""Rows per batch when nothing is learned."""
 SMALL = 0.1
 """Splines begin so much smaller than a network's own: near the smooth base."""
 SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (1,), (3,))
@@ -71,6 +71,9 @@ class TableSettings:
             raise ConfigError(f"TableSettings: iterations is {self.iterations!r}; wants a whole number of 1 or more")
         if not 0 < self.test < 1:
             raise ConfigError(f"TableSettings: test is {self.test!r}; wants a share between 0 and 1")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise ConfigError(f"TableSettings: seed is {self.seed!r}; wants a whole number of 0 or more")
+        check_options("TableSettings", self.prune, self.threshold)
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class TableTraining:
 
     def __init__(self, x: Any, y: Any, settings: TableSettings | None = None, *, device: Device, show: Show | None = None) -> None:
         self.settings, self.device, self.show = settings or TableSettings(), device, show
-        data = ArrayDataset(x, np.asarray(y, np.float32).reshape(len(y), -1))
+        data = _checked_rows(x, y)
         if len(data) < 10:
             raise ConfigError(f"fit_table: the table has {len(data)} rows; wants at least 10")
         self.train, self.test = data.split(1 - self.settings.test, self.settings.seed)
@@ -118,6 +121,9 @@ class TableTraining:
                 f"fit_table: target {still[0] + 1} is {self.train.y[0, still[0]]:g} in every training row; wants one that varies"
             )
         self.scale = Standardiser().fit(self.train.y)
+        small = np.flatnonzero(self.scale.transform(self.train.y).std(axis=0) < 0.5)
+        if len(small):
+            raise ConfigError(f"fit_table: target {small[0] + 1} varies by no more than roundings of 1; wants other units")
         self.fitted, self.held = self._hold_back()
         self.tried: list[tuple[KanNetwork, float]] = []
         """The networks that `fit` trained, with their mean square error on the validation rows as a share of the variance."""
@@ -131,8 +137,7 @@ class TableTraining:
         s, inputs = self.settings, self.train.x.shape[1]
         config = KanConfig(inputs, hidden, self.train.y.shape[1], grid_size=s.grid_size, degree=s.degree, base="silu", seed=seed)
         network = KanNetwork(config.standardized(self.train.x), device=self.device)
-        for layer in network.layers:
-            layer.coefficients.assign(layer.coefficients.numpy() * np.float32(SMALL))
+        scale_splines(network, SMALL)
         return network
 
     # ---- the two results
@@ -153,8 +158,14 @@ class TableTraining:
         return TableFit(network, self.train, self.test, r2_train, r2_test, linear_r2(self.train, self.test))
 
     def formula(self, names: Sequence[str] | None = None, digits: int | None = 4) -> TableFormula:
-        """Prunes what `fit` trained, puts functions on its edges, trains on, and reads the formula, to so many significant digits."""
+        """Prunes what `fit` trained, puts functions on its edges, trains on, and reads the formula, to so many significant digits.
+
+        names: of the inputs, different ones. ConfigError before `fit`.
+        """
         s = self.settings
+        if not self.tried:
+            raise ConfigError("fit_table: there is no network yet; call fit() before formula()")
+        check_digits("fit_table", significant=digits)
 
         def go_on() -> None:
             fixed = any(layer.symbolic is not None for layer in self.network.layers)
@@ -197,29 +208,29 @@ class TableTraining:
         return network
 
 
+def _checked_rows(x: Any, y: Any) -> ArrayDataset:
+    """x [n, in] and y [n] or [n, targets] as float32, which must hold them; ConfigError for inputs that a network would see as constant."""
+    x, y = (finite_as("fit_table", name, host_numbers("fit_table", name, v), np.float32) for name, v in (("x", x), ("y", y)))
+    if x.ndim != 2 or not x.shape[1]:
+        raise ShapeError(f"fit_table: x has shape {x.shape}; wants [rows, inputs]")
+    spread = x.std(axis=0, dtype=np.float64)
+    still = np.flatnonzero((np.ptp(x, axis=0) > 0) & (spread <= LEAST_STD))
+    if len(still):
+        raise ConfigError(
+            f"fit_table: input {still[0] + 1} varies by {spread[still[0]]:.1e} alone; wants more than {LEAST_STD:g}, in other units"
+        )
+    return ArrayDataset(x, y.reshape(len(y), -1))
+
+
 def _error(network: KanNetwork, rows: ArrayDataset) -> float:
     """The mean square error of scaled targets, a share of their variance; inf when it is not finite."""
     error = float(np.mean((predict(network, rows.x) - rows.y.astype(np.float64)) ** 2))
     return error if np.isfinite(error) else inf
 
 
-def predict(network: KanNetwork, x: np.ndarray) -> np.ndarray:
-    """[n, out] in float64, computed in batches."""
-    with no_grad():
-        pending = [network(x[i : i + ROWS]).read_async() for i in range(0, len(x), ROWS)]
-    return np.concatenate([readback.result() for readback in pending]).astype(np.float64)
-
-
 def r2_of(network: KanNetwork, rows: ArrayDataset) -> tuple[float, ...]:
     """R² of each target over these rows."""
     return r2_of_targets(predict(network, rows.x), rows.y)
-
-
-def r2_of_targets(y: np.ndarray, targets: np.ndarray) -> tuple[float, ...]:
-    """1 - Σ (t - y)² / Σ (t - mean t)² of each column of [n, m]; NaN where the targets have no spread."""
-    t = targets.astype(np.float64)
-    rest, spread = ((t - y) ** 2).sum(axis=0), ((t - t.mean(axis=0)) ** 2).sum(axis=0)
-    return tuple(1 - float(r) / float(s) if s > 0 else float("nan") for r, s in zip(rest, spread, strict=True))
 
 
 def linear_r2(train: ArrayDataset, test: ArrayDataset) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -59,7 +59,9 @@ class KanStep:
         if optimizer_device not in WHERE:
             raise ConfigError(f"KanNetwork: optimizer_device is {optimizer_device!r}; wants None or 'cpu'")
         self.loss, self.nan_guard, self.batches, self.count = as_loss(loss), nan_guard, set[Held](), 0
-        self._network, self._changes, self._frozen = ref(network), network.changes, frozen(network)
+        self._network, self._changes = ref(network), network.changes
+        self._parameters = list(network.named_parameters().values())  # the same objects until `changes` moves on
+        self._frozen = frozen(self._parameters)
         self._host: HostUpdate | None = None
         if isinstance(optimizer, Optimizer):
             if optimizer_device is not None:
@@ -123,7 +125,7 @@ class KanStep:
     def fits(self) -> bool:
         """Whether the network is still as it was recorded: its grids not moved, its parameters not taken over nor frozen since."""
         network = self._network()
-        if network is None or self._changes != network.changes or self._frozen != frozen(network):
+        if network is None or self._changes != network.changes or self._frozen != frozen(self._parameters):
             return False
         return self.optimizer._flat.moved() is None
 
@@ -157,9 +159,9 @@ class KanStep:
         raise TrainingDivergedError(f"KanNetwork.train_step: in step {self.count} {cause} is not finite; nothing was changed")
 
 
-def frozen(network: KanNetwork) -> list[bool]:
+def frozen(parameters: Sequence[Any]) -> list[bool]:
     """Which of the parameters are not trained."""
-    return [bool(getattr(p, "frozen", False)) for p in network.named_parameters().values()]
+    return [bool(getattr(p, "frozen", False)) for p in parameters]
 
 
 def _replayed(pipeline: Pipeline, *given: Any) -> Any:
@@ -199,7 +201,7 @@ def run_step(
     held = network._steps
     settings = (optimizer if isinstance(optimizer, str) else id(optimizer), max_grad_norm, weight_decay, optimizer_device)
     key = (loss, nan_guard)
-    if held is not None and (held.network() is not network or held.settings != settings or not held.first.fits()):
+    if held is not None and (held.settings != settings or not held.first.fits()):
         held = None
     there = held.steps[key].batches if held and key in held.steps else ()
     made = held is None and isinstance(optimizer, str) and optimizer_device is None
@@ -208,7 +210,7 @@ def run_step(
     if held is None:
         options: dict[str, Any] = dict(max_grad_norm=max_grad_norm, weight_decay=weight_decay, optimizer_device=optimizer_device)
         first = KanStep(network, loss=loss, optimizer=optimizer, lr=lr, nan_guard=nan_guard, **options)
-        held = network._steps = KeptSteps(ref(network), settings, first, {key: first})
+        held = network._steps = KeptSteps(settings, first, {key: first})
     step = held.steps.get(key)
     if step is None:
         over: Any = optimizer if optimizer_device else held.first.optimizer
@@ -222,7 +224,6 @@ def run_step(
 class KeptSteps:
     """The steps that a network keeps, with the optimizer of the first, by (loss, nan_guard)."""
 
-    network: ref[KanNetwork]
     settings: Any
     first: KanStep
     steps: dict[Any, KanStep]

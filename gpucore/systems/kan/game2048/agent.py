@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -71,6 +71,17 @@ class DqnAgent(Module):
     def afterstates(self) -> bool:
         """Whether the network values boards after moves, not moves."""
         return self.settings.head == "afterstates"
+
+    def to(self, device: Device) -> Self:
+        """A copy on another device, optimizer included; it has recordings of its own, so that each learns by itself."""
+        made = type(self)(self.settings, device=device)
+        made.load_state_dict(self.state_dict())
+        made.optimizer.load_state_dict(self.optimizer.state_dict())
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """See `to`."""
+        return self.to(self.device)
 
     # ---- play
 

@@ -6,21 +6,16 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ....files import write_atomic
+from ..pictures import can_draw, save_figure
 from .training import LATEST, Result
 
 INK, AGENT, RANDOM, GREEDY, FAINT = "#1b1b1f", "#2563a8", "#9a9aa2", "#d08a2e", "#b9cfe6"
-
-
-def can_draw() -> bool:
-    """True when matplotlib is installed."""
-    return find_spec("matplotlib") is not None
 
 
 def write_results(result: Result, folder: Path) -> list[Path]:
@@ -60,15 +55,13 @@ def draw(result: Result, path: Path) -> None:
     """The scores over the training steps on the left, the largest tiles of the players on the right."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12.5, 4.8), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(12.5, 4.8), layout="constrained", facecolor="white", dpi=130)
     left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
     _draw_scores(left, result)
     _draw_tiles(right, result)
     config = result.agent.network.config
     figure.suptitle(f"2048: KAN {list(config.widths)}, head {result.settings.head}, {len(result.episodes):,} games", fontsize=12, color=INK)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=130)
-    write_atomic(path, picture.getvalue())
+    save_figure(figure, path)
 
 
 def _draw_scores(axes: Any, result: Result) -> None:

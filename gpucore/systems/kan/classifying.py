@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from ... import ops
-from ...autograd import no_grad
 from ...data import ArrayDataset
 from ...device import Device
 from ...errors import ConfigError
@@ -18,6 +17,7 @@ from ...train import EarlyStopping, History, Silent
 from .config import KanConfig
 from .fitting import fit
 from .network import KanNetwork
+from .prediction import predict
 
 EVALUATED = 1000
 """Samples per batch when nothing is learned."""
@@ -52,12 +52,5 @@ def classify(
         schedule=WarmupCosineLR(lr, steps // 10, steps), weight_decay=weight_decay, validation=(test.x, test.y),
         early_stopping=EarlyStopping(None, monitor="val_loss"), checkpoint_dir=out, resume=resume, progress=display or Silent(), seed=seed,
     )  # fmt: skip
-    probabilities = predict(network, test.x)
+    probabilities = predict(network, test.x, rows=EVALUATED, then=partial(ops.softmax, axis=-1))
     return Classified(network, history, probabilities, float((probabilities.argmax(axis=1) == test.y).mean()))
-
-
-def predict(network: Any, x: np.ndarray) -> np.ndarray:
-    """[n, classes]: the probability of each class for samples [n, input_dim]."""
-    with no_grad():
-        pending = [ops.softmax(network(x[i : i + EVALUATED]), axis=-1).read_async() for i in range(0, len(x), EVALUATED)]
-    return np.concatenate([readback.result() for readback in pending])
