@@ -106,6 +106,15 @@ def test_a_case_is_cut_until_it_costs_little(gpu):
     assert options == {"op": "exp"}
 
 
+def test_a_case_that_the_adapter_cannot_bind_is_cut(gpu):
+    rows = gpu.info.limits["max_storage_binding"] // 4096 + 2
+    given = [np.ones(1024, np.float32), np.broadcast_to(np.float32(1), (rows, 1024)), None]
+    assert sizes.allowed_cost(KERNELS["gemv"], gpu, given, {}) == (np.inf, np.inf)
+    cut, options = sizes.halve(KERNELS["gemv"], gpu, given, {})
+    assert cut[1].shape == (rows // 2, 1024)
+    assert np.isfinite(sizes.allowed_cost(KERNELS["gemv"], gpu, cut, options)).all()
+
+
 def test_a_timing_is_checked_and_measured(gpu, known, numbers):
     found = measure_kernel(gpu, KERNELS["unary"], dict(x=(1 << 14,), op="exp"), known, numbers)
     assert found.error == ""

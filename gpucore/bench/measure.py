@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,7 +107,9 @@ def measure_kernel(
     """Checks and times one bench case; what it raises comes back in `error`."""
     found = KernelTiming(kernel.name, kernel.family, str(case.get("id", "")) if not callable(case) else "")
     try:
-        arrays, options = sizes.inputs(kernel, case, rng)
+        arrays, options, found.reduced = sizes.shrink_until(
+            kernel, device, *sizes.inputs(kernel, case, rng), lambda flops, moved: isfinite(moved)
+        )
         found.case = sizes.shown(kernel, arrays, options)
         seconds = _check(found, device, kernel, arrays, options)
         arrays, options = _for_device(found, device, kernel, arrays, options, seconds, quick)
@@ -171,8 +174,9 @@ def _for_device(
     if per_cost is None:
         return arrays, options
     allowed = SOFTWARE_SECONDS / (4 if quick else 1) / max(per_cost, 1e-15)
-    arrays, options, found.reduced = sizes.shrink_until(kernel, device, arrays, options, lambda f, b: f + b <= allowed)
-    if found.reduced > 1:
+    arrays, options, cuts = sizes.shrink_until(kernel, device, arrays, options, lambda f, b: f + b <= allowed)
+    found.reduced *= cuts
+    if cuts > 1:
         found.case = sizes.shown(kernel, arrays, options)
     return arrays, options
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -62,13 +62,21 @@ def cost(kernel: Kernel, device: Device, arrays: Sequence[np.ndarray | None], op
     return kernel.cost(shapes, launch, options)
 
 
+def allowed_cost(kernel: Kernel, device: Device, arrays: Sequence[np.ndarray | None], options: dict[str, Any]) -> tuple[float, float]:
+    """`cost`, infinite for arrays larger than the device binds to a kernel."""
+    most = device.info.limits.get("max_storage_binding", inf)
+    if any(a is not None and a.nbytes > most for a in arrays):
+        return inf, inf
+    return cost(kernel, device, arrays, options)
+
+
 def halve(kernel: Kernel, device: Device, arrays: Arrays, options: dict[str, Any]) -> tuple[Arrays, dict[str, Any]] | None:
     """The case with one axis of its largest array cut in half; None where no axis can be.
 
     The first axis is tried first. Every axis, and every number in a tuple option, of the same length is cut with it, so
     that shapes go on agreeing; a cut that the kernel's rule refuses is not made.
     """
-    before = sum(cost(kernel, device, arrays, options))
+    before = sum(allowed_cost(kernel, device, arrays, options))
     for length in dict.fromkeys(_largest(arrays, options)):
         if length < 2:
             continue
@@ -97,7 +105,7 @@ def shrink_until(
 ) -> tuple[Arrays, dict[str, Any], int]:
     """The case halved until `enough(flops, bytes)`, or as far as it goes; the third value is 2 to the number of cuts."""
     cuts = 0
-    while not enough(*cost(kernel, device, arrays, options)):
+    while not enough(*allowed_cost(kernel, device, arrays, options)):
         smaller = halve(kernel, device, arrays, options)
         if smaller is None:
             break
