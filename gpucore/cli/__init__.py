@@ -12,11 +12,11 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module, metadata
+from importlib import metadata
 from typing import Any
 
 from ..errors import GpucoreError
-from .common import Command, add_common, give_defaults
+from .common import Command, add_modules, give_defaults
 
 COMMANDS = ("devices", "parity", "bench", "tune", "run", "demo")
 """The modules beside this one that are commands, in the order of `gpucore --help`."""
@@ -62,13 +62,7 @@ def _parser() -> Command:
     parser.add_argument("--version", action="version", version=_version(), help="the versions of gpucore and what it stands on")
     give_defaults(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        module = import_module(f".{name}", __name__)
-        known = set(commands.choices)
-        module.add_parser(commands)
-        for made in set(commands.choices) - known:
-            add_common(commands.choices[made])
-            commands.choices[made].set_defaults(run=module.run)
+    add_modules(commands, __name__, COMMANDS, "run")
     return parser
 
 

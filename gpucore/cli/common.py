@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
 from ..device import Device, device
@@ -38,6 +40,17 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     for flag, settings in options:
         if flag not in parser._option_string_actions:
             group.add_argument(flag, default=argparse.SUPPRESS, **settings)
+
+
+def add_modules(subparsers: Any, package: str, names: Iterable[str], run: str) -> None:
+    """Adds what each module of a package brings by its `add_parser`, with the common options; `run` is the default that holds its `run`."""
+    for name in names:
+        module = import_module(f".{name}", package)
+        known = set(subparsers.choices)
+        module.add_parser(subparsers)
+        for made in set(subparsers.choices) - known:
+            add_common(subparsers.choices[made])
+            subparsers.choices[made].set_defaults(**{run: module.run})
 
 
 def open_device(args: argparse.Namespace) -> Device:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 from typing import Any
 
-from .common import add_common
+from .common import add_modules
 
 SYSTEMS = ("mnist", "kan")
 """The modules beside this one that run a system; each has `add_parser(subparsers)` and `run(args) -> int`."""
@@ -26,11 +25,7 @@ def add_parser(subparsers: Any) -> None:
         "run", help="train or check one of the systems built on gpucore", description="Runs a system.", epilog=EXAMPLES
     )
     systems = parser.add_subparsers(title="systems", metavar="SYSTEM", required=True)
-    for name in SYSTEMS:
-        module = import_module(f".{name}", __package__)
-        module.add_parser(systems)
-        add_common(systems.choices[name])
-        systems.choices[name].set_defaults(run_system=module.run)
+    add_modules(systems, __package__ or "", SYSTEMS, "run_system")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,11 +7,10 @@ A task is a module with `add_parser(subparsers)`, which names the task and its o
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 from typing import Any
 
 from ...errors import ConfigError
-from ..common import add_common, open_device
+from ..common import add_modules, open_device
 from ..output import Output
 from . import table
 
@@ -42,13 +41,7 @@ def add_parser(subparsers: Any) -> None:
     )
     table.add_options(parser)
     tasks = parser.add_subparsers(title="tasks", metavar="TASK")
-    for name in TASKS:
-        module = import_module(f".{MODULES.get(name, name)}", __name__)
-        known = set(tasks.choices)
-        module.add_parser(tasks)
-        for made in set(tasks.choices) - known:
-            add_common(tasks.choices[made])
-            tasks.choices[made].set_defaults(run_task=module.run)
+    add_modules(tasks, __name__, [MODULES.get(name, name) for name in TASKS], "run_task")
 
 
 def run(args: argparse.Namespace) -> int:
