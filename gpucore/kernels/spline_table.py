@@ -19,6 +19,8 @@ MOST_ROWS = 24
 """Rows per input that the tiles take."""
 SLICE = 16
 """Inner indices in shared memory at a time, about."""
+TURNED = 32
+"""Side of the tiles that kan_pack and kan_unpack turn."""
 LONG_SUMS = 3e-5
 """Absolute gate of the products: single results near zero are differences of sums of up to 60 with the SiLU; the norm's gate is 1e-6."""
 MANY_TILES = 128
@@ -27,10 +29,14 @@ CUBIC_FUNCTIONS, CUBIC_OUTPUTS, CUBIC_INPUTS = 8, 256, 8
 """Of kan_cubic_gradient: functions per input at most, outputs and inputs per workgroup."""
 CUBIC_MEMORY = 20 << 10
 
-TILES = Choices(
-    "kan_tile",
-    {"64": Candidate(dict(TILE=64), workgroup=256, memory=12288), "128": Candidate(dict(TILE=128), workgroup=256, memory=24576)},
-)
+
+def _tile(side: int, workgroup: int) -> Candidate:
+    """A tile and its invocations; two slices of up to MOST_ROWS rows, and one row each of the other width."""
+    memory = 16 * 2 * ((side // 4 + 1) * MOST_ROWS + (17 if side > 64 else 33))
+    return Candidate(dict(TILE=side, WORKGROUP=workgroup), workgroup=workgroup, memory=memory)
+
+
+TILES = Choices("kan_tile", {"64": _tile(64, 256), "128": _tile(128, 128)})
 
 
 def best_tile(rows: int, columns: int) -> int:
@@ -140,7 +146,7 @@ def kan_tile_layer(
     (batch, inputs), outputs = x.shape, table.shape[2]
     name = TILES.pick(x.device, config, ("forward", batch, inputs, outputs), str(best_tile(batch, outputs)))
     tile = int(name)
-    at_once = 2 if 2 * rows <= MOST_ROWS else 1
+    at_once = 2 if tile == 64 and 2 * rows <= MOST_ROWS else 1
     splits, output_tiles, sample_tiles = ceil_div(inputs, split), ceil_div(outputs, tile), ceil_div(batch, tile)
     params = _split_params(x, outputs, (grid_size, grid_range), split, inputs)
     params |= dict(output_tiles=output_tiles, sample_tiles=sample_tiles)
@@ -169,8 +175,8 @@ def kan_tile_gradient(
     at_once = min(tile // rows, 16)
     splits, output_tiles, input_tiles = ceil_div(batch, split), ceil_div(outputs, tile), ceil_div(inputs + bias, at_once)
     params = _split_params(x, outputs, (grid_size, grid_range), split, batch) | dict(output_tiles=output_tiles, input_tiles=input_tiles)
-    constants = _constants(rows, degree, base) | dict(TILES[name].constants, DEPTH=SLICE, INPUTS=at_once, VECTOR=outputs % 4 == 0)
-    constants |= dict(WITH_BIAS=bias)
+    constants = _constants(rows, degree, base) | dict(TILES[name].constants, DEPTH=SLICE * 64 // tile, INPUTS=at_once)
+    constants |= dict(VECTOR=outputs % 4 == 0, WITH_BIAS=bias)
     return Launch((splits, inputs * rows + bias, outputs), groups=output_tiles * input_tiles * splits, params=params, constants=constants)
 
 
@@ -262,7 +268,7 @@ def kan_sum(partial: Array, bias: Array | None = None) -> Launch:
     "spline/kan_pack", ref=ref.kan_pack, flops=0.0, bench=dict(coefficients=(1024, 256, 8), base=(1024, 256)),
     cases=[
         dict(coefficients=(1, 1, 3)), dict(coefficients=(17, 3, 7), base=(17, 3)), dict(coefficients=(5, 33, 8)),
-        dict(coefficients=(257, 2, 5), base=(257, 2)), dict(coefficients=(16 * 65535 + 1, 1, 3), large=True),
+        dict(coefficients=(257, 2, 5), base=(257, 2)), dict(coefficients=(32 * 65535 + 1, 1, 3), large=True),
     ],
 )  # fmt: skip
 def kan_pack(coefficients: Array, base: Array | None = None) -> Launch:
@@ -272,9 +278,10 @@ def kan_pack(coefficients: Array, base: Array | None = None) -> Launch:
     if base is not None and base.shape != (outputs, inputs):
         raise ShapeError(f"kan_pack: base has shape {base.shape}; wants {(outputs, inputs)}")
     rows = functions + (base is not None)
-    tiles = ceil_div(inputs * rows, 16)
-    params = dict(inputs=inputs, functions=functions, outputs=outputs, row_tiles=tiles)
-    return Launch((inputs, rows, outputs), groups=tiles * ceil_div(outputs, 16), params=params, constants=dict(HAS_BASE=base is not None))
+    tiles = ceil_div(inputs * rows, TURNED)
+    params = dict(inputs=inputs, outputs=outputs, row_tiles=tiles)
+    constants = dict(FUNCTIONS=functions, HAS_BASE=base is not None)
+    return Launch((inputs, rows, outputs), groups=tiles * ceil_div(outputs, TURNED), params=params, constants=constants)
 
 
 @kernel(
@@ -282,7 +289,7 @@ def kan_pack(coefficients: Array, base: Array | None = None) -> Launch:
     bench=dict(partial=(1, 256, 9, 1024), base=True),
     cases=[
         dict(partial=(1, 1, 3, 1)), dict(partial=(2, 3, 8, 17), base=True), dict(partial=(3, 33, 5, 257)),
-        dict(partial=(1, 2, 6, 31), base=True), dict(partial=(1, 1, 3, 16 * 65535 + 1), large=True),
+        dict(partial=(1, 2, 6, 31), base=True), dict(partial=(1, 1, 3, 32 * 65535 + 1), large=True),
     ],
     atol=1e-5,
 )  # fmt: skip
@@ -290,7 +297,7 @@ def kan_unpack(partial: Array, *, base: bool = False) -> Launch:
     """(coefficients [out, in, functions], base [out, in] or empty): the sum of tables over the first axis, taken apart."""
     expect(partial.ndim == 4, f"kan_unpack: partial has shape {partial.shape}; wants four axes")
     parts, inputs, rows, outputs = partial.shape
-    tiles = ceil_div(inputs * rows, 16)
-    params = dict(inputs=inputs, functions=rows - base, outputs=outputs, row_tiles=tiles, parts=parts)
+    tiles = ceil_div(inputs * rows, TURNED)
+    params = dict(inputs=inputs, outputs=outputs, row_tiles=tiles, parts=parts)
     made = dict(coefficients=Out((outputs, inputs, rows - base)), base=Out((outputs if base else 0, inputs)))
-    return Launch(made, groups=tiles * ceil_div(outputs, 16), params=params, constants=dict(HAS_BASE=base))
+    return Launch(made, groups=tiles * ceil_div(outputs, TURNED), params=params, constants=dict(FUNCTIONS=rows - base, HAS_BASE=base))

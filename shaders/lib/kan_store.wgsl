@@ -27,10 +27,14 @@ fn store_block(start: u32, r: u32, c: u32, rows: u32, columns: u32, sums: mat4x4
 // first: the tile's first row and column; limit: the rows and columns there are.
 fn store_tile(start: u32, first: vec2<u32>, place: vec2<u32>, limit: vec2<u32>) {
     let at = first + 4u * place;
-    store_block(start, at.x, at.y, limit.x, limit.y, low_low);
-    if TILE == 128u {
-        store_block(start, at.x, at.y + 64u, limit.x, limit.y, low_high);
-        store_block(start, at.x + 64u, at.y, limit.x, limit.y, high_low);
-        store_block(start, at.x + 64u, at.y + 64u, limit.x, limit.y, high_high);
+    store_block(start, at.x, at.y, limit.x, limit.y, c00);
+    if WIDE {
+        store_block(start, at.x, at.y + 16u, limit.x, limit.y, c01);
+        store_block(start, at.x, at.y + 32u, limit.x, limit.y, c02);
+        store_block(start, at.x, at.y + 48u, limit.x, limit.y, c03);
+        store_block(start, at.x + 32u, at.y, limit.x, limit.y, c10);
+        store_block(start, at.x + 32u, at.y + 16u, limit.x, limit.y, c11);
+        store_block(start, at.x + 32u, at.y + 32u, limit.x, limit.y, c12);
+        store_block(start, at.x + 32u, at.y + 48u, limit.x, limit.y, c13);
     }
 }

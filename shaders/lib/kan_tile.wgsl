@@ -1,64 +1,104 @@
-// A TILE × TILE product by 16×16 invocations with 8×8 (TILE 128) or 4×4 (TILE 64) sums each, DEPTH inner indices at a time.
+// A TILE × TILE product, DEPTH inner indices at a time: by 256 invocations with 4×4 sums each (TILE 64), or 128 with 8×16 (TILE 128).
 override TILE: u32 = 64;
-override DEPTH: u32 = 16;  // 1 to 24
+override WORKGROUP: u32 = 256;  // 256 with TILE 64, 128 with TILE 128
+override DEPTH: u32 = 16;       // 1 to 24
 
-// [inner index][QUADS], four rows or columns per vec4. The translator wants the bare name of a constant as a length.
+// [inner index][quad], four rows or columns per vec4. As in linalg/matmul_tiled.wgsl the lengths of rows are constant, so that every
+// index is checked once, and odd, so that what is stored down a column spreads over all banks.
 override QUADS: u32 = TILE / 4u;
 override LENGTH: u32 = QUADS * DEPTH;
-var<workgroup> left: array<vec4<f32>, LENGTH>;
-var<workgroup> right: array<vec4<f32>, LENGTH>;
+alias Wide = array<vec4<f32>, 33>;
+alias Narrow = array<vec4<f32>, 17>;
+override WIDE: bool = TILE == 128u;
+override WIDE_DEPTH: u32 = select(1u, DEPTH, WIDE);
+override NARROW_DEPTH: u32 = select(DEPTH, 1u, WIDE);
+var<workgroup> left_wide: array<Wide, WIDE_DEPTH>;
+var<workgroup> right_wide: array<Wide, WIDE_DEPTH>;
+var<workgroup> left_narrow: array<Narrow, NARROW_DEPTH>;
+var<workgroup> right_narrow: array<Narrow, NARROW_DEPTH>;
 
-// Sums of a 4×4 block each, a column of the matrix per row of the result: rows (lower, upper half of the tile) by columns.
-var<private> low_low: mat4x4<f32>;
-var<private> low_high: mat4x4<f32>;
-var<private> high_low: mat4x4<f32>;
-var<private> high_high: mat4x4<f32>;
+// Sums of 4×4 blocks, a column of the matrix per row of the result: c, then the block's place down and across. TILE 64 has c00 alone.
+var<private> c00: mat4x4<f32>;
+var<private> c01: mat4x4<f32>;
+var<private> c02: mat4x4<f32>;
+var<private> c03: mat4x4<f32>;
+var<private> c10: mat4x4<f32>;
+var<private> c11: mat4x4<f32>;
+var<private> c12: mat4x4<f32>;
+var<private> c13: mat4x4<f32>;
 
-// Which quad of rows (x) and of columns (y) an invocation owns; 32 neighbours cover 4×8 blocks. TILE 128: also that 16 further on.
-fn place_of(lane: u32) -> vec2<u32> {
-    let warp = lane / 32u;
-    return vec2<u32>(warp / 2u * 4u + lane % 32u / 8u, warp % 2u * 8u + lane % 8u);
+fn left_get(k: u32, quad: u32) -> vec4<f32> {
+    if WIDE { return left_wide[k][quad]; }
+    return left_narrow[k][quad];
 }
 
+fn right_get(k: u32, quad: u32) -> vec4<f32> {
+    if WIDE { return right_wide[k][quad]; }
+    return right_narrow[k][quad];
+}
+
+fn left_set(k: u32, quad: u32, four: vec4<f32>) {
+    if WIDE { left_wide[k][quad] = four; } else { left_narrow[k][quad] = four; }
+}
+
+fn right_set(k: u32, quad: u32, four: vec4<f32>) {
+    if WIDE { right_wide[k][quad] = four; } else { right_narrow[k][quad] = four; }
+}
+
+// One row or column of one inner index.
+fn left_put(k: u32, n: u32, value: f32) {
+    if WIDE { left_wide[k][n / 4u][n % 4u] = value; } else { left_narrow[k][n / 4u][n % 4u] = value; }
+}
+
+// The first quad of rows (x) and of columns (y) of an invocation; the others of TILE 128 are 8 further down and 4, 8, 12 across.
+fn place_of(lane: u32) -> vec2<u32> {
+    let field = lane / 32u;
+    let n = lane % 32u;
+    if WIDE { return vec2<u32>(field / 2u * 16u + n / 8u * 2u + n % 2u, field % 2u * 16u + n / 2u % 4u); }
+    return vec2<u32>(field / 2u * 4u + n / 8u, field % 2u * 8u + n % 8u);
+}
+
+// x ⊗ y: added to the sums of one block.
 fn outer(x: vec4<f32>, y: vec4<f32>) -> mat4x4<f32> { return mat4x4<f32>(x.x * y, x.y * y, x.z * y, x.w * y); }
 
-fn step(k: u32, swap: u32, place: vec2<u32>) {
-    let x_low = left[k * QUADS + (place.x ^ swap)];
-    let y_low = right[k * QUADS + (place.y ^ swap)];
-    low_low += outer(x_low, y_low);
-    if TILE == 128u {
-        let x_high = left[k * QUADS + (place.x ^ swap) + 16u];
-        let y_high = right[k * QUADS + (place.y ^ swap) + 16u];
-        low_high += outer(x_low, y_high);
-        high_low += outer(x_high, y_low);
-        high_high += outer(x_high, y_high);
+fn step(k: u32, place: vec2<u32>) {
+    let x0 = left_get(k, place.x);
+    let y0 = right_get(k, place.y);
+    c00 += outer(x0, y0);
+    if WIDE {
+        let x1 = left_get(k, place.x + 8u);
+        let y1 = right_get(k, place.y + 4u);
+        let y2 = right_get(k, place.y + 8u);
+        let y3 = right_get(k, place.y + 12u);
+        c01 += outer(x0, y1); c02 += outer(x0, y2); c03 += outer(x0, y3);
+        c10 += outer(x1, y0); c11 += outer(x1, y1); c12 += outer(x1, y2); c13 += outer(x1, y3);
     }
 }
 
-// Adds what is in shared memory. swap: 4 where slices were stored with quads of every second group of four inner indices exchanged.
-fn add_products(place: vec2<u32>, swap: u32) {
-    step(0u, 0u, place);
-    if DEPTH > 1u { step(1u, 0u, place); }
-    if DEPTH > 2u { step(2u, 0u, place); }
-    if DEPTH > 3u { step(3u, 0u, place); }
-    if DEPTH > 4u { step(4u, swap, place); }
-    if DEPTH > 5u { step(5u, swap, place); }
-    if DEPTH > 6u { step(6u, swap, place); }
-    if DEPTH > 7u { step(7u, swap, place); }
-    if DEPTH > 8u { step(8u, 0u, place); }
-    if DEPTH > 9u { step(9u, 0u, place); }
-    if DEPTH > 10u { step(10u, 0u, place); }
-    if DEPTH > 11u { step(11u, 0u, place); }
-    if DEPTH > 12u { step(12u, swap, place); }
-    if DEPTH > 13u { step(13u, swap, place); }
-    if DEPTH > 14u { step(14u, swap, place); }
-    if DEPTH > 15u { step(15u, swap, place); }
-    if DEPTH > 16u { step(16u, 0u, place); }
-    if DEPTH > 17u { step(17u, 0u, place); }
-    if DEPTH > 18u { step(18u, 0u, place); }
-    if DEPTH > 19u { step(19u, 0u, place); }
-    if DEPTH > 20u { step(20u, swap, place); }
-    if DEPTH > 21u { step(21u, swap, place); }
-    if DEPTH > 22u { step(22u, swap, place); }
-    if DEPTH > 23u { step(23u, swap, place); }
+// Adds what is in shared memory.
+fn add_products(place: vec2<u32>) {
+    step(0u, place);
+    if DEPTH > 1u { step(1u, place); }
+    if DEPTH > 2u { step(2u, place); }
+    if DEPTH > 3u { step(3u, place); }
+    if DEPTH > 4u { step(4u, place); }
+    if DEPTH > 5u { step(5u, place); }
+    if DEPTH > 6u { step(6u, place); }
+    if DEPTH > 7u { step(7u, place); }
+    if DEPTH > 8u { step(8u, place); }
+    if DEPTH > 9u { step(9u, place); }
+    if DEPTH > 10u { step(10u, place); }
+    if DEPTH > 11u { step(11u, place); }
+    if DEPTH > 12u { step(12u, place); }
+    if DEPTH > 13u { step(13u, place); }
+    if DEPTH > 14u { step(14u, place); }
+    if DEPTH > 15u { step(15u, place); }
+    if DEPTH > 16u { step(16u, place); }
+    if DEPTH > 17u { step(17u, place); }
+    if DEPTH > 18u { step(18u, place); }
+    if DEPTH > 19u { step(19u, place); }
+    if DEPTH > 20u { step(20u, place); }
+    if DEPTH > 21u { step(21u, place); }
+    if DEPTH > 22u { step(22u, place); }
+    if DEPTH > 23u { step(23u, place); }
 }

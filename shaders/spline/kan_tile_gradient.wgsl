@@ -4,7 +4,7 @@
 
 override DEGREE: u32 = 3;
 override WITH_BIAS: bool = false;
-override INPUTS: u32 = 8;  // INPUTS · ROWS is at most TILE, INPUTS at most 16; DEPTH is 16
+override INPUTS: u32 = 8;  // INPUTS · ROWS is at most TILE, INPUTS at most 16; DEPTH is 16 with TILE 64 and 8 with TILE 128
 //!include lib/index.wgsl
 //!include lib/float.wgsl
 //!include lib/spline.wgsl
@@ -19,7 +19,7 @@ struct Params { grid: vec4<f32>, knots: vec4<f32>, batch: u32, inputs: u32, outp
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-fn put(row: u32, sample: u32, value: f32) { left[sample * QUADS + row / 4u][row % 4u] = value; }
+fn put(row: u32, sample: u32, value: f32) { left_put(sample, row, value); }
 
 fn arriving(i: u32) -> f32 { return g[i / 4u][i % 4u]; }
 
@@ -28,37 +28,38 @@ fn fetch_point(n: u32, first_input: u32, first_sample: u32) -> f32 {
     return x[sample * params.inputs + min(first_input + n % INPUTS, params.inputs - 1u)];
 }
 
-fn fetch_arriving(n: u32, first_output: u32, first_sample: u32, end: u32) -> vec4<f32> {
-    let sample = first_sample + n / QUADS;
+// Four neighbours of what arrives at a sample. Past the end it is some other element: past the outputs nothing is stored, and past
+// the samples the functions are zeros. A load without a branch is not waited for until it is used.
+fn fetch_arriving(n: u32, first_output: u32, first_sample: u32) -> vec4<f32> {
+    let start = min(first_sample + n / QUADS, params.batch - 1u) * params.outputs;
     let j = first_output + n % QUADS * 4u;
-    if n >= LENGTH || j >= params.outputs || sample >= end { return vec4<f32>(); }
-    let at = sample * params.outputs + j;
-    if VECTOR { return g[at / 4u]; }
-    var four = vec4<f32>(arriving(at), 0.0, 0.0, 0.0);
-    if j + 1u < params.outputs { four.y = arriving(at + 1u); }
-    if j + 2u < params.outputs { four.z = arriving(at + 2u); }
-    if j + 3u < params.outputs { four.w = arriving(at + 3u); }
-    return four;
+    let last = params.outputs - 1u;
+    if VECTOR { return g[(start + min(j, last)) / 4u]; }
+    return vec4<f32>(
+        arriving(start + min(j, last)), arriving(start + min(j + 1u, last)),
+        arriving(start + min(j + 2u, last)), arriving(start + min(j + 3u, last)),
+    );
 }
 
-// Into shared memory: the functions of a point, and up to two quads of g.
-fn share(n: u32, i: u32, at: f32, inside: bool, g0: vec4<f32>, g1: vec4<f32>) {
-    if n < DEPTH * INPUTS {
-        let row = n % INPUTS * ROWS;
-        if inside && i < params.inputs {
-            put_functions(row, n / INPUTS, at, n / 4u);
-        } else {
-            put_nothing(row, n / INPUTS);
-            if WITH_BIAS && inside && i == params.inputs { put(row, n / INPUTS, 1.0); }
-        }
+// Into shared memory: the functions of a point, and what arrives with it.
+fn share(n: u32, i: u32, at: f32, inside: bool) {
+    if n >= DEPTH * INPUTS { return; }
+    let row = n % INPUTS * ROWS;
+    if inside && i < params.inputs {
+        put_functions(row, n / INPUTS, at, n / 4u);
+    } else {
+        put_nothing(row, n / INPUTS);
+        if WITH_BIAS && inside && i == params.inputs { put(row, n / INPUTS, 1.0); }
     }
-    if n < LENGTH { right[n] = g0; }
-    if n + 256u < LENGTH { right[n + 256u] = g1; }
+}
+
+fn share_arriving(n: u32, four: vec4<f32>) {
+    if n < LENGTH { right_set(n / QUADS, n % QUADS, four); }
 }
 
 fn finish(sums: vec4<f32>, j: u32) -> vec4<f32> { return sums; }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let tile = flat_group(group, groups);
@@ -69,18 +70,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let place = place_of(lane);
     let end = min((c + 1u) * params.split, params.batch);
     let start = c * params.split;
+    // A slice of g is one quad per invocation of 256, two of 128.
     var at = fetch_point(lane, first_input, start);
-    var g0 = fetch_arriving(lane, first_output, start, end);
-    var g1 = fetch_arriving(lane + 256u, first_output, start, end);
+    var g0 = fetch_arriving(lane, first_output, start);
+    var g1 = vec4<f32>();
+    if LENGTH > WORKGROUP { g1 = fetch_arriving(lane + WORKGROUP, first_output, start); }
     for (var first_sample = start; first_sample < end; first_sample += DEPTH) {
-        share(lane, first_input + lane % INPUTS, at, first_sample + lane / INPUTS < end, g0, g1);
+        share(lane, first_input + lane % INPUTS, at, first_sample + lane / INPUTS < end);
+        share_arriving(lane, g0);
+        share_arriving(lane + WORKGROUP, g1);
         workgroupBarrier();
         // The next slice comes from memory while this one is multiplied.
         let next = first_sample + DEPTH;
         at = fetch_point(lane, first_input, next);
-        g0 = fetch_arriving(lane, first_output, next, end);
-        g1 = fetch_arriving(lane + 256u, first_output, next, end);
-        add_products(place, 0u);
+        g0 = fetch_arriving(lane, first_output, next);
+        if LENGTH > WORKGROUP { g1 = fetch_arriving(lane + WORKGROUP, first_output, next); }
+        add_products(place);
         workgroupBarrier();
     }
     let total = params.inputs * ROWS + u32(WITH_BIAS);

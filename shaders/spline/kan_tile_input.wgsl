@@ -26,71 +26,105 @@ fn put(row: u32, column: u32, value: f32) {}
 fn table_value(i: u32) -> f32 { return table[i / 4u][i % 4u]; }
 fn arriving(i: u32) -> f32 { return g[i / 4u][i % 4u]; }
 
-// Four neighbours along the outputs, of the gradient of one sample or of one row of the table; 0 outside.
-fn g_four(sample: u32, j: u32) -> vec4<f32> {
-    if sample >= params.batch || j >= params.outputs { return vec4<f32>(); }
-    let at = sample * params.outputs + j;
-    if VECTOR { return g[at / 4u]; }
-    var four = vec4<f32>(arriving(at), 0.0, 0.0, 0.0);
-    if j + 1u < params.outputs { four.y = arriving(at + 1u); }
-    if j + 2u < params.outputs { four.z = arriving(at + 2u); }
-    if j + 3u < params.outputs { four.w = arriving(at + 3u); }
-    return four;
+// Four neighbours along the outputs, of one row from `start` on. Past its end it is some other element of the row, which meets zeros.
+// A load without a branch is not waited for until it is used.
+fn g_four(start: u32, j: u32) -> vec4<f32> {
+    let last = params.outputs - 1u;
+    if VECTOR { return g[(start + min(j, last)) / 4u]; }
+    return vec4<f32>(
+        arriving(start + min(j, last)), arriving(start + min(j + 1u, last)),
+        arriving(start + min(j + 2u, last)), arriving(start + min(j + 3u, last)),
+    );
 }
 
-fn table_row(row: u32, j: u32) -> vec4<f32> {
-    let at = row * params.outputs + j;
-    if VECTOR { return table[at / 4u]; }
-    var four = vec4<f32>(table_value(at), 0.0, 0.0, 0.0);
-    if j + 1u < params.outputs { four.y = table_value(at + 1u); }
-    if j + 2u < params.outputs { four.z = table_value(at + 2u); }
-    if j + 3u < params.outputs { four.w = table_value(at + 3u); }
-    return four;
+fn table_four(start: u32, j: u32) -> vec4<f32> {
+    let last = params.outputs - 1u;
+    if VECTOR { return table[(start + min(j, last)) / 4u]; }
+    return vec4<f32>(
+        table_value(start + min(j, last)), table_value(start + min(j + 1u, last)),
+        table_value(start + min(j + 2u, last)), table_value(start + min(j + 3u, last)),
+    );
 }
 
-// Row n of the slopes, four outputs from j: the difference of two rows of the table, or the base's.
-fn slope_four(n: u32, j: u32) -> vec4<f32> {
-    let i = n / SLOPES;
-    let r = n % SLOPES;
-    if i >= params.inputs || j >= params.outputs || r + 1u >= ROWS { return vec4<f32>(); }
-    let next = table_row(i * ROWS + r + 1u, j);
-    if BASE && r + 1u == FUNCTIONS { return next; }
-    return next - table_row(i * ROWS + r, j);
+// Where a sample, or the table's row after row n of the slopes, begins; of those outside some other one, whose sums nobody reads.
+fn sample_start(sample: u32) -> u32 { return min(sample, params.batch - 1u) * params.outputs; }
+fn next_start(n: u32) -> u32 {
+    return (min(n / SLOPES, params.inputs - 1u) * ROWS + min(n % SLOPES + 1u, ROWS - 1u)) * params.outputs;
 }
 
-fn load_block(role: u32, row: u32, j: u32) -> mat4x4<f32> {
-    if role == 0u { return transpose(mat4x4<f32>(g_four(row, j), g_four(row + 1u, j), g_four(row + 2u, j), g_four(row + 3u, j))); }
-    if role == 1u {
-        return transpose(mat4x4<f32>(slope_four(row, j), slope_four(row + 1u, j), slope_four(row + 2u, j), slope_four(row + 3u, j)));
-    }
-    return mat4x4<f32>();
+// A 4×4 block as it is stored: four samples or rows of the table after rows of the slopes, four outputs of each.
+fn load_g(sample: u32, j: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        g_four(sample_start(sample), j), g_four(sample_start(sample + 1u), j),
+        g_four(sample_start(sample + 2u), j), g_four(sample_start(sample + 3u), j),
+    );
 }
 
-// Quads of every second group of four inner indices are exchanged, so that these stores meet no bank twice.
-fn store_slice(role: u32, deep: u32, quad: u32, block: mat4x4<f32>) {
-    let at = deep * QUADS + (quad ^ (deep & 4u));
-    if role == 0u { left[at] = block[0]; left[at + QUADS] = block[1]; left[at + 2u * QUADS] = block[2]; left[at + 3u * QUADS] = block[3]; }
-    if role == 1u { right[at] = block[0]; right[at + QUADS] = block[1]; right[at + 2u * QUADS] = block[2]; right[at + 3u * QUADS] = block[3]; }
+fn load_next(n: u32, j: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        table_four(next_start(n), j), table_four(next_start(n + 1u), j), table_four(next_start(n + 2u), j), table_four(next_start(n + 3u), j),
+    );
 }
 
-// Puts 16 samples' sums, quads of rows 4·part and on, into `left` as [sample][row].
+fn load_row(n: u32, j: u32) -> vec4<f32> { return table_four(next_start(n) - params.outputs, j); }
+
+// The rows before those: of one input the row before the second one is the first.
+fn load_rows(n: u32, next: mat4x4<f32>, j: u32) -> mat4x4<f32> {
+    if SLOPES % 4u == 0u { return mat4x4<f32>(load_row(n, j), next[0], next[1], next[2]); }
+    return mat4x4<f32>(load_row(n, j), load_row(n + 1u, j), load_row(n + 2u, j), load_row(n + 3u, j));
+}
+
+// The base's slope has a row of its own, the last.
+fn slope_row(n: u32, next: vec4<f32>, row: vec4<f32>) -> vec4<f32> {
+    return next - select(row, vec4<f32>(), BASE && n % SLOPES + 1u == FUNCTIONS);
+}
+
+// Puts blocks into shared memory, a column of the matrix per output; nothing arrives at outputs that there are not.
+fn share_g(deep: u32, quad: u32, j: u32, stored: mat4x4<f32>) {
+    let block = transpose(stored);
+    let left_over = params.outputs - min(j + deep, params.outputs);
+    let zero = vec4<f32>();
+    left_set(deep, quad, select(zero, block[0], left_over > 0u));
+    left_set(deep + 1u, quad, select(zero, block[1], left_over > 1u));
+    left_set(deep + 2u, quad, select(zero, block[2], left_over > 2u));
+    left_set(deep + 3u, quad, select(zero, block[3], left_over > 3u));
+}
+
+fn share_slopes(deep: u32, quad: u32, n: u32, next: mat4x4<f32>, rows: mat4x4<f32>) {
+    let block = transpose(mat4x4<f32>(
+        slope_row(n, next[0], rows[0]), slope_row(n + 1u, next[1], rows[1]),
+        slope_row(n + 2u, next[2], rows[2]), slope_row(n + 3u, next[3], rows[3]),
+    ));
+    right_set(deep, quad, block[0]);
+    right_set(deep + 1u, quad, block[1]);
+    right_set(deep + 2u, quad, block[2]);
+    right_set(deep + 3u, quad, block[3]);
+}
+
+// Puts 16 samples' sums, quads of rows 4·part and on, into the left slice as [sample][row].
 fn share(place: vec2<u32>, part: u32) {
-    if place.x / 4u != part % 4u { return; }
-    let at = place.x % 4u * 4u * QUADS + place.y;
-    if part < 4u {
-        for (var q = 0u; q < 4u; q++) {
-            left[at + q * QUADS] = low_low[q];
-            if TILE == 128u { left[at + q * QUADS + 16u] = low_high[q]; }
-        }
-    } else {
-        for (var q = 0u; q < 4u; q++) {
-            left[at + q * QUADS] = high_low[q];
-            left[at + q * QUADS + 16u] = high_high[q];
-        }
+    if place.x / 4u == part { share_rows(place, c00, c01, c02, c03); }
+    if WIDE && (place.x + 8u) / 4u == part { share_rows(place, c10, c11, c12, c13); }
+}
+
+fn share_rows(place: vec2<u32>, s0: mat4x4<f32>, s1: mat4x4<f32>, s2: mat4x4<f32>, s3: mat4x4<f32>) {
+    let at = place.x % 4u * 4u;
+    share_block(at, place.y, s0);
+    if WIDE {
+        share_block(at, place.y + 4u, s1);
+        share_block(at, place.y + 8u, s2);
+        share_block(at, place.y + 12u, s3);
     }
 }
 
-fn shared_sum(sample: u32, row: u32) -> f32 { return left[sample * QUADS + row / 4u][row % 4u]; }
+fn share_block(at: u32, quad: u32, sums: mat4x4<f32>) {
+    left_set(at, quad, sums[0]);
+    left_set(at + 1u, quad, sums[1]);
+    left_set(at + 2u, quad, sums[2]);
+    left_set(at + 3u, quad, sums[3]);
+}
+
+fn shared_sum(sample: u32, row: u32) -> f32 { return left_get(sample, row / 4u)[row % 4u]; }
 
 // DEGREE functions of degree DEGREE - 1 in a cell, per cell and 0 outside the grid, times the sums of a sample from `row`.
 fn slope(sample: u32, row: u32, at: f32) -> f32 {
@@ -121,7 +155,7 @@ fn lower_values(cell: Cell) -> array<f32, 6> {
     return b;
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let tile = flat_group(group, groups);
@@ -129,28 +163,39 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let first_sample = tile / params.input_tiles * TILE;
     if first_sample >= params.batch { return; }
     let place = place_of(lane);
-    // The first 4·QUADS invocations load a 4×4 block of g, the next as many one of the table.
+    // A slice has 4·QUADS blocks of g and as many of the table: an invocation of 128 brings one of each, the first ones of 256 the
+    // first, the next ones the second.
     let loader = lane % (4u * QUADS);
+    let brings_g = WIDE || lane / (4u * QUADS) == 0u;
+    let brings_slopes = WIDE || lane / (4u * QUADS) == 1u;
     let quad = loader / 2u % QUADS;
     let deep = 4u * (loader % 2u + loader / (2u * QUADS) * 2u);
-    let role = lane / (4u * QUADS);
-    let row = select(first_input * SLOPES, first_sample, role == 0u) + 4u * quad;
-    var block = load_block(role, row, deep);
+    let sample = first_sample + 4u * quad;
+    let row = first_input * SLOPES + 4u * quad;
+    var arrived = mat4x4<f32>();
+    var next = mat4x4<f32>();
+    var rows = mat4x4<f32>();
+    if brings_g { arrived = load_g(sample, deep); }
+    if brings_slopes { next = load_next(row, deep); rows = load_rows(row, next, deep); }
     for (var j = 0u; j < params.outputs; j += DEPTH) {
-        store_slice(role, deep, quad, block);
+        if brings_g { share_g(deep, quad, j, arrived); }
+        if brings_slopes { share_slopes(deep, quad, row, next, rows); }
         workgroupBarrier();
-        block = load_block(role, row, j + DEPTH + deep);  // comes from memory while this slice is multiplied
-        add_products(place, 4u);
+        // The next slice comes from memory while this one is multiplied.
+        let ahead = j + DEPTH + deep;
+        if brings_g { arrived = load_g(sample, ahead); }
+        if brings_slopes { next = load_next(row, ahead); rows = load_rows(row, next, ahead); }
+        add_products(place);
         workgroupBarrier();
     }
     for (var part = 0u; part < TILE / 16u; part++) {
         share(place, part);
         workgroupBarrier();
-        for (var n = lane; n < 16u * INPUTS; n += 256u) {
+        for (var n = lane; n < 16u * INPUTS; n += WORKGROUP) {
             let i = first_input + n % INPUTS;
-            let sample = first_sample + part * 16u + n / INPUTS;
-            if i < params.inputs && sample < params.batch {
-                let at = sample * params.inputs + i;
+            let shown = first_sample + part * 16u + n / INPUTS;
+            if i < params.inputs && shown < params.batch {
+                let at = shown * params.inputs + i;
                 out[at] = slope(n / INPUTS, n % INPUTS * SLOPES, x[at]);
             }
         }

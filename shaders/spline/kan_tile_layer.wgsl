@@ -2,7 +2,7 @@
 // One workgroup per TILE samples, TILE outputs and split; the functions of INPUTS inputs at a time are worked out in shared memory.
 
 override DEGREE: u32 = 3;
-override INPUTS: u32 = 2;  // per slice, 1 or 2; DEPTH = INPUTS · ROWS
+override INPUTS: u32 = 2;  // per slice, 1 or, with TILE 64, 2; DEPTH = INPUTS · ROWS
 override HAS_BIAS: bool = false;
 //!include lib/index.wgsl
 //!include lib/float.wgsl
@@ -19,7 +19,7 @@ struct Params { grid: vec4<f32>, knots: vec4<f32>, batch: u32, inputs: u32, outp
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-fn put(row: u32, sample: u32, value: f32) { left[row * QUADS + sample / 4u][sample % 4u] = value; }
+fn put(row: u32, sample: u32, value: f32) { left_put(row, sample, value); }
 
 fn table_value(i: u32) -> f32 { return table[i / 4u][i % 4u]; }
 
@@ -28,27 +28,27 @@ fn fetch_point(n: u32, first_sample: u32, first_input: u32) -> f32 {
     return x[sample * params.inputs + min(first_input + n / TILE, params.inputs - 1u)];
 }
 
-fn fetch_table(n: u32, first_output: u32, first_input: u32, end: u32) -> vec4<f32> {
-    let row = n / QUADS;
+// Four neighbours of a row of the table. Past its end it is some other element: past the outputs nothing is stored, and past the
+// inputs the functions are zeros. A load without a branch is not waited for until it is used.
+fn fetch_table(n: u32, first_output: u32, first_input: u32) -> vec4<f32> {
+    let start = min(first_input * ROWS + n / QUADS, params.inputs * ROWS - 1u) * params.outputs;
     let j = first_output + n % QUADS * 4u;
-    if n >= LENGTH || j >= params.outputs || first_input + row / ROWS >= end { return vec4<f32>(); }
-    let at = (first_input * ROWS + row) * params.outputs + j;
-    if VECTOR { return table[at / 4u]; }
-    var four = vec4<f32>(table_value(at), 0.0, 0.0, 0.0);
-    if j + 1u < params.outputs { four.y = table_value(at + 1u); }
-    if j + 2u < params.outputs { four.z = table_value(at + 2u); }
-    if j + 3u < params.outputs { four.w = table_value(at + 3u); }
-    return four;
+    let last = params.outputs - 1u;
+    if VECTOR { return table[(start + min(j, last)) / 4u]; }
+    return vec4<f32>(
+        table_value(start + min(j, last)), table_value(start + min(j + 1u, last)),
+        table_value(start + min(j + 2u, last)), table_value(start + min(j + 3u, last)),
+    );
 }
 
-// Into shared memory: the functions of a point, and up to three quads of the table.
-fn share(n: u32, at: f32, inside: bool, t0: vec4<f32>, t1: vec4<f32>, t2: vec4<f32>) {
-    if n < TILE * INPUTS {
-        if inside { put_functions(n / TILE * ROWS, n % TILE, at, 0u); } else { put_nothing(n / TILE * ROWS, n % TILE); }
-    }
-    if n < LENGTH { right[n] = t0; }
-    if n + 256u < LENGTH { right[n + 256u] = t1; }
-    if n + 512u < LENGTH { right[n + 512u] = t2; }
+// Into shared memory: the functions of a point, and what of the table comes with it.
+fn share(n: u32, at: f32, inside: bool) {
+    if n >= TILE * INPUTS { return; }
+    if inside { put_functions(n / TILE * ROWS, n % TILE, at, 0u); } else { put_nothing(n / TILE * ROWS, n % TILE); }
+}
+
+fn share_table(n: u32, four: vec4<f32>) {
+    if n < LENGTH { right_set(n / QUADS, n % QUADS, four); }
 }
 
 fn finish(sums: vec4<f32>, j: u32) -> vec4<f32> {
@@ -57,7 +57,7 @@ fn finish(sums: vec4<f32>, j: u32) -> vec4<f32> {
     return sums + vec4<f32>(bias[j], bias[min(j + 1u, last)], bias[min(j + 2u, last)], bias[min(j + 3u, last)]);
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let tile = flat_group(group, groups);
@@ -68,20 +68,38 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let place = place_of(lane);
     let end = min((c + 1u) * params.split, params.inputs);
     let start = c * params.split;
+    // A slice of the table is up to two quads per invocation of 256, up to six of 128.
     var at = fetch_point(lane, first_sample, start);
-    var t0 = fetch_table(lane, first_output, start, end);
-    var t1 = fetch_table(lane + 256u, first_output, start, end);
-    var t2 = fetch_table(lane + 512u, first_output, start, end);
+    var t0 = fetch_table(lane, first_output, start);
+    var t1 = vec4<f32>();
+    var t2 = vec4<f32>();
+    var t3 = vec4<f32>();
+    var t4 = vec4<f32>();
+    var t5 = vec4<f32>();
+    if LENGTH > WORKGROUP { t1 = fetch_table(lane + WORKGROUP, first_output, start); }
+    if LENGTH > 2u * WORKGROUP { t2 = fetch_table(lane + 2u * WORKGROUP, first_output, start); }
+    if LENGTH > 3u * WORKGROUP { t3 = fetch_table(lane + 3u * WORKGROUP, first_output, start); }
+    if LENGTH > 4u * WORKGROUP { t4 = fetch_table(lane + 4u * WORKGROUP, first_output, start); }
+    if LENGTH > 5u * WORKGROUP { t5 = fetch_table(lane + 5u * WORKGROUP, first_output, start); }
     for (var first_input = start; first_input < end; first_input += INPUTS) {
-        share(lane, at, first_input + lane / TILE < end, t0, t1, t2);
+        share(lane, at, first_input + lane / TILE < end);
+        share_table(lane, t0);
+        share_table(lane + WORKGROUP, t1);
+        share_table(lane + 2u * WORKGROUP, t2);
+        share_table(lane + 3u * WORKGROUP, t3);
+        share_table(lane + 4u * WORKGROUP, t4);
+        share_table(lane + 5u * WORKGROUP, t5);
         workgroupBarrier();
         // The next slice comes from memory while this one is multiplied.
         let next = first_input + INPUTS;
         at = fetch_point(lane, first_sample, next);
-        t0 = fetch_table(lane, first_output, next, end);
-        t1 = fetch_table(lane + 256u, first_output, next, end);
-        t2 = fetch_table(lane + 512u, first_output, next, end);
-        add_products(place, 0u);
+        t0 = fetch_table(lane, first_output, next);
+        if LENGTH > WORKGROUP { t1 = fetch_table(lane + WORKGROUP, first_output, next); }
+        if LENGTH > 2u * WORKGROUP { t2 = fetch_table(lane + 2u * WORKGROUP, first_output, next); }
+        if LENGTH > 3u * WORKGROUP { t3 = fetch_table(lane + 3u * WORKGROUP, first_output, next); }
+        if LENGTH > 4u * WORKGROUP { t4 = fetch_table(lane + 4u * WORKGROUP, first_output, next); }
+        if LENGTH > 5u * WORKGROUP { t5 = fetch_table(lane + 5u * WORKGROUP, first_output, next); }
+        add_products(place);
         workgroupBarrier();
     }
     store_tile(c * params.batch * params.outputs, vec2<u32>(first_sample, first_output), place, vec2<u32>(params.batch, params.outputs));

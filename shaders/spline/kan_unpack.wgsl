@@ -1,49 +1,51 @@
 // coefficients[j,i,r] = Σ_c partial[c,i,r,j] for the functions r, and base[j,i] = the same for the row after them.
-// One workgroup per 16 × 16 tile of (i,r) and j, exchanged in shared memory so that reads and writes both run along rows.
+// One workgroup per tile of 32 × 32 of (i,r) and j, turned in shared memory so that reads and writes both run along rows.
 
+override FUNCTIONS: u32 = 8;
 override HAS_BASE: bool = false;
-const SIDE = 16u;
 //!include lib/index.wgsl
+//!include lib/kan_turn.wgsl
 
-struct Params { inputs: u32, functions: u32, outputs: u32, row_tiles: u32, parts: u32 }
+struct Params { inputs: u32, outputs: u32, row_tiles: u32, parts: u32 }
 
 @group(0) @binding(0) var<storage, read> partial: array<f32>;
 @group(0) @binding(1) var<storage, read_write> coefficients: array<f32>;
 @group(0) @binding(2) var<storage, read_write> base: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-var<workgroup> exchanged: array<f32, 272>;  // SIDE rows of SIDE + 1, so that a column meets every bank
+fn load(row: u32, j: u32) -> f32 {
+    let rows = params.inputs * ROWS;
+    if row >= rows || j >= params.outputs { return 0.0; }
+    var sum = partial[row * params.outputs + j];
+    for (var c = 1u; c < params.parts; c++) { sum += partial[(c * rows + row) * params.outputs + j]; }
+    return sum;
+}
 
 fn store(row: u32, j: u32, value: f32) {
-    if !HAS_BASE {
-        coefficients[j * params.inputs * params.functions + row] = value;
-        return;
-    }
-    let i = row / (params.functions + 1u);
-    let r = row % (params.functions + 1u);
-    if r == params.functions {
-        base[j * params.inputs + i] = value;
+    if row >= params.inputs * ROWS || j >= params.outputs { return; }
+    let at = weight_of(row);
+    if HAS_BASE && at.function == FUNCTIONS {
+        base[j * params.inputs + at.input] = value;
     } else {
-        coefficients[(j * params.inputs + i) * params.functions + r] = value;
+        coefficients[(j * params.inputs + at.input) * FUNCTIONS + at.function] = value;
     }
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(SIDE, LINES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) lane: u32) {
+        @builtin(local_invocation_id) lane: vec3<u32>) {
     let tile = flat_group(group, groups);
-    let first_row = tile % params.row_tiles * SIDE;
-    let first_output = tile / params.row_tiles * SIDE;
-    let rows = params.inputs * (params.functions + u32(HAS_BASE));
-    let y = lane / SIDE;
-    let x = lane % SIDE;
-    if first_row + y < rows && first_output + x < params.outputs {
-        var sum = 0.0;
-        for (var c = 0u; c < params.parts; c++) { sum += partial[(c * rows + first_row + y) * params.outputs + first_output + x]; }
-        exchanged[y * (SIDE + 1u) + x] = sum;
-    }
+    let row = tile % params.row_tiles * SIDE;
+    let j = tile / params.row_tiles * SIDE;
+    // All loads before the first use: what is under way at once hides the latency.
+    let a = load(row + lane.y, j + lane.x);
+    let b = load(row + lane.y + LINES, j + lane.x);
+    let c = load(row + lane.y + 2u * LINES, j + lane.x);
+    let d = load(row + lane.y + 3u * LINES, j + lane.x);
+    turned[lane.y][lane.x] = a;
+    turned[lane.y + LINES][lane.x] = b;
+    turned[lane.y + 2u * LINES][lane.x] = c;
+    turned[lane.y + 3u * LINES][lane.x] = d;
     workgroupBarrier();
-    if first_row + x < rows && first_output + y < params.outputs {
-        store(first_row + x, first_output + y, exchanged[x * (SIDE + 1u) + y]);
-    }
+    for (var k = lane.y; k < SIDE; k += LINES) { store(row + lane.x, j + k, turned[lane.x][k]); }
 }
