@@ -53,13 +53,16 @@ CURVATURES = {
 }
 
 
-def pointwise_loss(prediction, target_values, *, kind, delta=1.0, block=4096):
-    """The mean loss in parts: sums over consecutive blocks of the flattened elements, divided by their number."""
+def pointwise_loss(prediction, target_values, *, kind, delta=1.0, with_slope=False, block=4096):
+    """(parts, slope): sums over consecutive blocks of the flattened elements, divided by their number, whose sum is the mean
+    loss; and the derivative of the mean by each prediction, or nothing."""
     values = VALUES[kind](prediction, target_values, delta).reshape(-1)
     blocks = -(-values.size // block)
     padded = np.zeros(blocks * block, values.dtype)
     padded[: values.size] = values
-    return padded.reshape(blocks, block).sum(axis=1) / max(values.size, 1)
+    parts = padded.reshape(blocks, block).sum(axis=1) / max(values.size, 1)
+    slope = SLOPES[kind](prediction, target_values, delta) / max(values.size, 1) if with_slope else np.zeros(0, values.dtype)
+    return parts, slope
 
 
 def pointwise_loss_derivative(prediction, target_values, g, *, kind, order=1, delta=1.0):

@@ -43,6 +43,24 @@ def test_pointwise_second_gradient(gpu, rng, kind):
     check_gradient(gpu, fn, *_inputs(rng, kind), np.array(1.3))
 
 
+@pytest.mark.parametrize("kind", list(POINTWISE))
+def test_the_gradient_that_comes_with_the_loss(gpu, rng, kind):
+    """Without a factor in between it is the one that the loss's kernel left: first and second by differences, no launch more."""
+    a, b = _inputs(rng, kind)
+    weights = rng.standard_normal(a.shape)
+
+    def fn(a, b):
+        with gc.GradientTape() as tape:
+            loss = POINTWISE[kind](a, b)
+        return gc.ops.multiply(tape.gradient(loss, [a])[0], a.device.tensor(weights, a.dtype))
+
+    check_gradient(gpu, fn, a, b)
+    x, t = gpu.tensor(a), gpu.tensor(b)
+    with gpu.profile() as profile, gc.GradientTape() as tape:
+        tape.gradient(POINTWISE[kind](x, t), [x])
+    assert list(profile.by_kernel) == ["pointwise_loss"]
+
+
 def test_cross_entropy_gradient(gpu, rng):
     labels = np.array([0, 3, 2, 2], np.int32)
     check_gradient(gpu, lambda x: gc.ops.cross_entropy(x, x.device.tensor(labels)), rng.standard_normal((4, 5)) * 2)

@@ -40,7 +40,7 @@ def test_cross_entropy_far_logits_and_bad_labels():
 def test_huber_by_hand():
     """Outside delta the linear part; at delta both give the same value."""
     e = np.array([0.0, 0.5, 2.0, -2.0, 3.0, -10.0])
-    parts = ref.pointwise_loss(e, np.zeros(6), kind="huber", delta=2.0, block=1)
+    parts, _ = ref.pointwise_loss(e, np.zeros(6), kind="huber", delta=2.0, block=1)
     np.testing.assert_allclose(parts * 6, [0, 0.125, 2, 2, 4, 18])
     np.testing.assert_allclose(parts * 6, special.huber(2.0, e))
 
@@ -48,14 +48,15 @@ def test_huber_by_hand():
 def test_binary_cross_entropy_matches_its_definition(rng):
     x, t = rng.standard_normal(50) * 4, rng.random(50)
     want = -(t * special.log_expit(x) + (1 - t) * special.log_expit(-x)).mean()
-    np.testing.assert_allclose(ref.pointwise_loss(x, t, kind="bce").sum(), want, rtol=1e-13)
-    np.testing.assert_allclose(ref.pointwise_loss(np.array([1e4, -1e4]), np.array([0.0, 1.0]), kind="bce"), 1e4)
+    np.testing.assert_allclose(ref.pointwise_loss(x, t, kind="bce")[0].sum(), want, rtol=1e-13)
+    np.testing.assert_allclose(ref.pointwise_loss(np.array([1e4, -1e4]), np.array([0.0, 1.0]), kind="bce")[0], 1e4)
 
 
 def test_blocks_add_up_to_the_mean(rng):
     a, b = rng.standard_normal((3, 1000)), rng.standard_normal((3, 1000))
     for kind, want in (("mse", ((a - b) ** 2).mean()), ("l1", np.abs(a - b).mean())):
-        parts = ref.pointwise_loss(a, b, kind=kind, block=128)
+        parts, slope = ref.pointwise_loss(a, b, kind=kind, block=128)
+        assert slope.size == 0
         assert parts.shape == (24,)
         np.testing.assert_allclose(parts.sum(), want, rtol=1e-13)
 
@@ -65,10 +66,11 @@ def test_derivatives_by_differences(rng, kind):
     x, t, g = 2 * rng.standard_normal(40), rng.random(40), np.array(1.7)
 
     def mean(x):
-        return g * ref.pointwise_loss(x, t, kind=kind, delta=0.8).sum()
+        return g * ref.pointwise_loss(x, t, kind=kind, delta=0.8)[0].sum()
 
     slope = ref.pointwise_loss_derivative(x, t, g, kind=kind, delta=0.8)
     np.testing.assert_allclose(slope, _differences(mean, x), atol=1e-9)
+    np.testing.assert_allclose(g * ref.pointwise_loss(x, t, kind=kind, delta=0.8, with_slope=True)[1], slope, rtol=1e-15)
     curvature = ref.pointwise_loss_derivative(x, t, g, kind=kind, order=2, delta=0.8)
     step = 1e-5
     ends = [ref.pointwise_loss_derivative(x + s, t, g, kind=kind, delta=0.8) for s in (step, -step)]

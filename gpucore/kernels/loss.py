@@ -96,15 +96,18 @@ _CASES += [_far(kind) for kind in KINDS] + [_pair(5003, "huber", delta=0.1), _pa
 
 
 @kernel(
-    "loss/pointwise_loss", ref=ref.pointwise_loss, cases=_CASES, bench=_pair(1 << 24, "mse"),
+    "loss/pointwise_loss", ref=ref.pointwise_loss, bench=[_pair(1 << 24, "mse"), _pair(1 << 24, "mse") | dict(with_slope=True)],
+    cases=[case | dict(with_slope=slope, id=f"{case['id']}{' slope' * slope}") for case in _CASES for slope in (False, True)],
     flops=lambda prediction, target_values, **options: 3 * prediction.size,
 )  # fmt: skip
-def pointwise_loss(prediction: Array, target_values: Array, *, kind: str, delta: float = 1.0) -> Launch:
-    """The mean over all elements of a loss, in one part per block of 4096 elements; their sum is the mean."""
+def pointwise_loss(prediction: Array, target_values: Array, *, kind: str, delta: float = 1.0, with_slope: bool = False) -> Launch:
+    """(parts, slope): the mean over all elements of a loss, in one part per block of 4096 elements, whose sum is the mean; and
+    its derivative by each prediction, or an empty array."""
     _check(prediction, target_values, kind, delta)
     blocks = ceil_div(prediction.size, BLOCK)
     params = dict(size=prediction.size, blocks=blocks, delta=delta, scale=1 / max(prediction.size, 1))
-    return Launch((blocks,), groups=blocks, params=params, constants=dict(KIND=KINDS.index(kind)))
+    outputs = dict(out=Out((blocks,)), slope=Out(prediction.shape if with_slope else (0,)))
+    return Launch(outputs, groups=blocks, params=params, constants=dict(KIND=KINDS.index(kind), WITH_SLOPE=with_slope))
 
 
 def _with_g(case: dict[str, Any], **more: Any) -> dict[str, Any]:

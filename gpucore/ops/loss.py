@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..array import Array
-from ..autograd import Backward, differentiable, is_one
+from ..autograd import Backward, differentiable, is_one, is_recording
 from ..kernels import loss as K
 from . import elementwise, norm, reduce
 
@@ -47,12 +47,12 @@ def _cross_entropy_gradient(logits: Any, labels: Any, gradient: Any, g: Any) -> 
 
 def mse_loss(pred: Array, target: Array) -> Tensor:
     """mean (pred - target)²; the shapes must be equal, nothing broadcasts."""
-    return _pointwise(pred, target, kind="mse")  # type: ignore[no-any-return]
+    return _loss(pred, target, kind="mse")
 
 
 def l1_loss(pred: Array, target: Array) -> Tensor:
     """mean |pred - target|, with gradient 0 where they are equal; the shapes must be equal."""
-    return _pointwise(pred, target, kind="l1")  # type: ignore[no-any-return]
+    return _loss(pred, target, kind="l1")
 
 
 def huber_loss(pred: Array, target: Array, *, delta: float = 1.0) -> Tensor:
@@ -60,7 +60,7 @@ def huber_loss(pred: Array, target: Array, *, delta: float = 1.0) -> Tensor:
 
     The shapes must be equal. ConfigError unless delta is positive.
     """
-    return _pointwise(pred, target, kind="huber", delta=float(delta))  # type: ignore[no-any-return]
+    return _loss(pred, target, kind="huber", delta=float(delta))
 
 
 def binary_cross_entropy_with_logits(logits: Array, targets: Array) -> Tensor:
@@ -68,18 +68,24 @@ def binary_cross_entropy_with_logits(logits: Array, targets: Array) -> Tensor:
 
     The shapes must be equal. Differentiable in the targets as well: the derivative by t is -x.
     """
-    return _pointwise(logits, targets, kind="bce")  # type: ignore[no-any-return]
+    return _loss(logits, targets, kind="bce")
+
+
+def _loss(pred: Array, target: Array, *, kind: str, delta: float = 1.0) -> Tensor:
+    """The mean; while a tape watches, its derivative comes from the same kernel."""
+    return _pointwise(pred, target, kind=kind, delta=delta, with_slope=is_recording())  # type: ignore[no-any-return]
 
 
 @differentiable
-def _pointwise(pred: Any, target: Any, *, kind: str, delta: float = 1.0) -> tuple[Any, Backward]:
-    parts = K.pointwise_loss(pred, target, kind=kind, delta=delta)
-    slope = partial(_slope, pred, target, kind=kind, delta=delta)
+def _pointwise(pred: Any, target: Any, *, kind: str, delta: float, with_slope: bool) -> tuple[Any, Backward]:
+    parts, known = K.pointwise_loss(pred, target, kind=kind, delta=delta, with_slope=with_slope)
+    slope = partial(_slope, pred, target, kind=kind, delta=delta, known=known if with_slope else None)
 
     def by_target(g: Any) -> Any:
         return _bce_by_target(pred, g) if kind == "bce" else elementwise.negative(slope(g))
 
-    return reduce.sum(parts), lambda g: (lambda: slope(g), lambda: by_target(g))
+    total = parts.view(()) if parts.size == 1 else reduce.sum(parts)
+    return total, lambda g: (lambda: slope(g), lambda: by_target(g))
 
 
 def _bce_by_target(pred: Any, g: Any) -> Any:
@@ -87,8 +93,8 @@ def _bce_by_target(pred: Any, g: Any) -> Any:
 
 
 @differentiable
-def _slope(pred: Any, target: Any, g: Any, *, kind: str, delta: float) -> tuple[Any, Backward]:
-    """g·(first derivative of the mean loss by pred)."""
+def _slope(pred: Any, target: Any, g: Any, *, kind: str, delta: float, known: Any = None) -> tuple[Any, Backward]:
+    """g·(first derivative of the mean loss by pred); known: that derivative, where it is there."""
     options = dict(kind=kind, delta=delta)
 
     def backward(u: Any) -> Any:
@@ -105,6 +111,8 @@ def _slope(pred: Any, target: Any, g: Any, *, kind: str, delta: float) -> tuple[
 
         return by_pred, by_target, by_g
 
+    if known is not None and is_one(g):
+        return known.view(known.shape), backward
     return K.pointwise_loss_derivative(pred, target, g, order=1, **options), backward
 
 
