@@ -118,10 +118,11 @@ def kan_tile_gradient(x, g, *, split, base=False, bias=False, config=None, **gri
     return np.stack([f[b : b + split].T @ g[b : b + split] for b in range(0, len(x), split)])
 
 
-def kan_tile_input(x, table, g, *, base=False, config=None, **grid):
-    """Σ_r f'_r(x_i) Σ_j g_j·table[i,r,j] per input."""
-    arriving = np.tensordot(g, table, (1, 2))
-    return (arriving * _functions(x, base, order=1, **grid)).sum(axis=-1)
+def kan_tile_input(x, table, g, *, split, base=False, config=None, **grid):
+    """[splits, batch, in]: Σ_r f'_r(x_i) Σ_j g_j·table[i,r,j] per input, over each split of the outputs."""
+    slopes = _functions(x, base, order=1, **grid)
+    splits = [slice(start, start + split) for start in range(0, g.shape[1], split)]
+    return np.stack([(np.tensordot(g[:, s], table[..., s], (1, 2)) * slopes).sum(axis=-1) for s in splits])
 
 
 def kan_sum(partial, bias=None):

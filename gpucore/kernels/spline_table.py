@@ -24,7 +24,7 @@ TURNED = 32
 LONG_SUMS = 3e-5
 """Absolute gate of the products: single results near zero are differences of sums of up to 60 with the SiLU; the norm's gate is 1e-6."""
 MANY_TILES = 128
-"""From so many wide tiles on, they are worth it where a sum is not split."""
+"""About as many as a large adapter has multiprocessors."""
 CUBIC_FUNCTIONS, CUBIC_OUTPUTS, CUBIC_INPUTS = 8, 256, 8
 """Of kan_cubic_gradient: functions per input at most, outputs and inputs per workgroup."""
 CUBIC_MEMORY = 20 << 10
@@ -42,6 +42,17 @@ TILES = Choices("kan_tile", {"64": _tile(64, 256), "128": _tile(128, 128)})
 def best_tile(rows: int, columns: int) -> int:
     """The side of the tiles of a product with so many rows and columns: wide ones where they can be filled."""
     return 128 if min(rows, columns) >= 128 else 64
+
+
+def input_tile(batch: int, inputs: int, outputs: int, rows: int) -> int:
+    """The side of the tiles on the way to the inputs: wide ones where, with the outputs split, there are enough of them."""
+    tiles = ceil_div(batch, 128) * ceil_div(inputs, 128 // slope_rows(rows)) * (outputs // 128)
+    return 128 if batch >= 128 and tiles >= MANY_TILES else 64
+
+
+def slope_rows(rows: int) -> int:
+    """Rows per input of a product for slopes: one less than functions; seven are worth an empty one, to lie evenly."""
+    return max(8, rows - 1) if rows > 6 else rows - 1
 
 
 def is_cubic(x: Array, rows: int, degree: int, base: bool, outputs: int) -> bool:
@@ -181,28 +192,28 @@ def kan_tile_gradient(
 
 
 @kernel(
-    "spline/kan_tile_input", ref=ref.kan_tile_input, flops=_flops, atol=5e-5, choices=TILES, bench=_BENCH,
-    cases=[*_fields([*_SMALL, _EMPTY], "bias"), *TILES.across(_EACH), _case(64 * 65535 + 1, 1, 1, **_TINY) | dict(large=True)],
+    "spline/kan_tile_input", ref=ref.kan_tile_input, flops=_flops, atol=5e-5, choices=TILES, bench=_fields(_BENCH, split=1024), cases=[
+        *_fields([*_SMALL, _EMPTY], "bias", split=17), *TILES.across(_fields(_EACH, split=24)),
+        *_fields([_case(64 * 65535 + 1, 1, 1, **_TINY)], split=1, large=True),
+    ],
 )  # fmt: skip
 def kan_tile_input(
-    x: Array, table: Array, g: Array, *, degree: int, grid_size: int, grid_range: Range, base: bool = False, config: str | None = None
-) -> Launch:
-    """Σ_r f'_r(x_i) Σ_j g_j·table[i,r,j] for every input, f' the first derivatives."""
+    x: Array, table: Array, g: Array, *,
+    degree: int, grid_size: int, grid_range: Range, split: int, base: bool = False, config: str | None = None,
+) -> Launch:  # fmt: skip
+    """[splits, batch, in]: Σ_r f'_r(x_i) Σ_j g_j·table[i,r,j] over each split of the outputs, f' the first derivatives."""
     rows = table_grid("kan_tile_input", table.shape, degree, grid_size, grid_range, base)
     check_points("kan_tile_input", x, table.shape, None, g)
     (batch, inputs), outputs = x.shape, table.shape[2]
-    many = ceil_div(batch, 128) * ceil_div(inputs * rows, 128) >= MANY_TILES
-    name = TILES.pick(x.device, config, ("input", batch, inputs, outputs), "128" if many else "64")
+    name = TILES.pick(x.device, config, ("input", batch, inputs, outputs), str(input_tile(batch, inputs, outputs, rows)))
     tile = int(name)
-    slopes = max(8, rows - 1) if rows > 6 else rows - 1  # seven rows are worth an empty one, to lie evenly
+    slopes = slope_rows(rows)
     at_once = tile // slopes
-    sample_tiles, input_tiles = ceil_div(batch, tile), ceil_div(inputs, at_once)
-    params = grid_params(grid_size, grid_range) | dict(batch=batch, inputs=inputs, outputs=outputs)
-    params |= dict(sample_tiles=sample_tiles, input_tiles=input_tiles)
-    constants = _constants(rows, degree, base) | dict(
-        TILES[name].constants, DEPTH=SLICE, INPUTS=at_once, SLOPES=slopes, VECTOR=outputs % 4 == 0
-    )
-    return Launch((batch, inputs), groups=sample_tiles * input_tiles, params=params, constants=constants)
+    splits, sample_tiles, input_tiles = ceil_div(outputs, split), ceil_div(batch, tile), ceil_div(inputs, at_once)
+    params = _split_params(x, outputs, (grid_size, grid_range), split, outputs) | dict(sample_tiles=sample_tiles, input_tiles=input_tiles)
+    constants = _constants(rows, degree, base) | dict(TILES[name].constants, DEPTH=SLICE, INPUTS=at_once, SLOPES=slopes)
+    constants |= dict(VECTOR=outputs % 4 == 0 and split % 4 == 0)
+    return Launch((splits, batch, inputs), groups=sample_tiles * input_tiles * splits, params=params, constants=constants)
 
 
 @kernel(

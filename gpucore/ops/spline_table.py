@@ -121,7 +121,7 @@ def _to_inputs(x: Any, table: Any, g: Any, *, base: bool, **grid: Any) -> tuple[
 
         return lambda: to(0), lambda: to(1), lambda: to(2)
 
-    return K.kan_tile_input(x, table, g, base=base, **grid), backward
+    return _run_to_inputs(x, table, g, base, grid), backward
 
 
 @differentiable
@@ -150,6 +150,20 @@ def layer_split(batch: int, inputs: int, outputs: int) -> int:
     """How many inputs one workgroup of a layer adds up."""
     tile = K.best_tile(batch, outputs)
     return min(LONGEST_SUM, _share(inputs, ceil_div(batch, tile) * ceil_div(outputs, tile), WORKGROUPS[tile], 8))
+
+
+def _run_to_inputs(x: Any, table: Any, g: Any, base: bool, grid: dict[str, Any]) -> Any:
+    (batch, inputs), (rows, outputs) = x.shape, table.shape[1:]
+    split = input_split(batch, inputs, outputs, rows)
+    parts = K.kan_tile_input(x, table, g, split=split, base=base, **grid)
+    return parts.view((batch, inputs)) if split >= outputs else K.kan_sum(parts)
+
+
+def input_split(batch: int, inputs: int, outputs: int, rows: int) -> int:
+    """How many outputs one workgroup adds up on the way to the inputs."""
+    tile = K.input_tile(batch, inputs, outputs, rows)
+    tiles = ceil_div(batch, tile) * ceil_div(inputs, tile // K.slope_rows(rows))
+    return ceil_div(_share(outputs, tiles, WORKGROUPS[tile], 128), K.SLICE) * K.SLICE
 
 
 def _run_gradient(x: Any, g: Any, bias: bool, base: bool, grid: dict[str, Any]) -> tuple[Any, Any]:

@@ -61,6 +61,9 @@ def _on_a_table(batch: int, inputs: int, outputs: int, rows: int, *, cubic: bool
     found = Workspace(kept=[table], backward=[table + outputs])
     if split < inputs:
         found.forward.append(ceil_div(inputs, split) * batch * outputs)
+    split = spline_table.input_split(batch, inputs, outputs, rows)
+    if split < outputs:
+        found.to_inputs.append(ceil_div(outputs, split) * batch * inputs)
     if cubic:
         tiles = ceil_div(inputs, K.CUBIC_INPUTS) * ceil_div(outputs, K.CUBIC_OUTPUTS)
         split = spline_table._share(batch, tiles, spline_table.WORKGROUPS[128], 128)

@@ -45,7 +45,12 @@ fn right_set(k: u32, quad: u32, four: vec4<f32>) {
     if WIDE { right_wide[k][quad] = four; } else { right_narrow[k][quad] = four; }
 }
 
-// One row or column of one inner index.
+// One row of one inner index.
+fn left_one(k: u32, n: u32) -> f32 {
+    if WIDE { return left_wide[k][n / 4u][n % 4u]; }
+    return left_narrow[k][n / 4u][n % 4u];
+}
+
 fn left_put(k: u32, n: u32, value: f32) {
     if WIDE { left_wide[k][n / 4u][n % 4u] = value; } else { left_narrow[k][n / 4u][n % 4u] = value; }
 }

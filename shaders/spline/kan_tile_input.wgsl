@@ -1,5 +1,5 @@
-// out[b,i] = Σ_r f'_r(x[b,i]) · Σ_j g[b,j] · table[i,r,j], f' the derivatives of the B-splines (zero outside the grid) and of the SiLU.
-// One workgroup per TILE samples and INPUTS inputs. A spline's slope is one of a degree less with the differences of its coefficients:
+// out[c,b,i] = Σ_r f'_r(x[b,i]) · Σ over the outputs j of split c of g[b,j] · table[i,r,j], f' the derivatives of the B-splines (zero
+// outside the grid) and of the SiLU. One workgroup per TILE samples, INPUTS inputs and split. A spline's slope is one of a degree less with the differences of its coefficients:
 // a row less to multiply. The sums over j stay in registers and meet the functions of x through shared memory.
 
 override DEGREE: u32 = 3;
@@ -11,7 +11,7 @@ override SLOPES: u32 = 8;  // rows per input here: ROWS - 1 or more, the last on
 //!include lib/kan_point.wgsl
 //!include lib/kan_tile.wgsl
 
-struct Params { grid: vec4<f32>, knots: vec4<f32>, batch: u32, inputs: u32, outputs: u32, input_tiles: u32, sample_tiles: u32 }
+struct Params { grid: vec4<f32>, knots: vec4<f32>, batch: u32, inputs: u32, outputs: u32, input_tiles: u32, sample_tiles: u32, split: u32, splits: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> table: array<vec4<f32>>;
@@ -19,7 +19,7 @@ struct Params { grid: vec4<f32>, knots: vec4<f32>, batch: u32, inputs: u32, outp
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-override VECTOR: bool = false;  // outputs is a multiple of 4: 16-byte loads
+override VECTOR: bool = false;  // outputs and split are multiples of 4: 16-byte loads
 
 fn put(row: u32, column: u32, value: f32) {}
 
@@ -79,10 +79,9 @@ fn slope_row(n: u32, next: vec4<f32>, row: vec4<f32>) -> vec4<f32> {
     return next - select(row, vec4<f32>(), BASE && n % SLOPES + 1u == FUNCTIONS);
 }
 
-// Puts blocks into shared memory, a column of the matrix per output; nothing arrives at outputs that there are not.
-fn share_g(deep: u32, quad: u32, j: u32, stored: mat4x4<f32>) {
+// Puts blocks into shared memory, a column of the matrix per output; nothing arrives where `left_over` outputs are none.
+fn share_g(deep: u32, quad: u32, left_over: u32, stored: mat4x4<f32>) {
     let block = transpose(stored);
-    let left_over = params.outputs - min(j + deep, params.outputs);
     let zero = vec4<f32>();
     left_set(deep, quad, select(zero, block[0], left_over > 0u));
     left_set(deep + 1u, quad, select(zero, block[1], left_over > 1u));
@@ -99,6 +98,19 @@ fn share_slopes(deep: u32, quad: u32, n: u32, next: mat4x4<f32>, rows: mat4x4<f3
     right_set(deep + 1u, quad, block[1]);
     right_set(deep + 2u, quad, block[2]);
     right_set(deep + 3u, quad, block[3]);
+}
+
+// The block of g, else of the table: a wide tile's invocations bring both, those of the other one of them.
+fn fetch(of_g: bool, of_slopes: bool, sample: u32, row: u32, j: u32) -> mat4x4<f32> {
+    if WIDE || of_g { return load_g(sample, j); }
+    if of_slopes { return load_next(row, j); }
+    return mat4x4<f32>();
+}
+
+fn rows_before(of_slopes: bool, row: u32, one: mat4x4<f32>, other: mat4x4<f32>, j: u32) -> mat4x4<f32> {
+    if WIDE { return load_rows(row, other, j); }
+    if of_slopes { return load_rows(row, one, j); }
+    return mat4x4<f32>();
 }
 
 // Puts 16 samples' sums, quads of rows 4·part and on, into the left slice as [sample][row].
@@ -124,19 +136,17 @@ fn share_block(at: u32, quad: u32, sums: mat4x4<f32>) {
     left_set(at + 3u, quad, sums[3]);
 }
 
-fn shared_sum(sample: u32, row: u32) -> f32 { return left_get(sample, row / 4u)[row % 4u]; }
-
 // DEGREE functions of degree DEGREE - 1 in a cell, per cell and 0 outside the grid, times the sums of a sample from `row`.
 fn slope(sample: u32, row: u32, at: f32) -> f32 {
     let cell = cell_of(at, params.grid, params.knots);
     let b = lower_values(cell);
     var sum = 0.0;
-    for (var r = 0u; r < DEGREE; r++) { sum += b[r] * shared_sum(sample, row + cell.first + r); }
+    for (var r = 0u; r < DEGREE; r++) { sum += b[r] * left_one(sample, row + cell.first + r); }
     sum = select(0.0, sum * params.grid.z, cell.inside);
     if is_nan(at) { sum = at; }
     if BASE {
         let s = sigmoid(at);
-        sum += s * (1.0 + at * (1.0 - s)) * shared_sum(sample, row + FUNCTIONS - 1u);
+        sum += s * (1.0 + at * (1.0 - s)) * left_one(sample, row + FUNCTIONS - 1u);
     }
     return sum;
 }
@@ -160,8 +170,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         @builtin(local_invocation_index) lane: u32) {
     let tile = flat_group(group, groups);
     let first_input = tile % params.input_tiles * INPUTS;
-    let first_sample = tile / params.input_tiles * TILE;
-    if first_sample >= params.batch { return; }
+    let first_sample = tile / params.input_tiles % params.sample_tiles * TILE;
+    let c = tile / params.input_tiles / params.sample_tiles;
+    if c >= params.splits { return; }
+    let start = c * params.split;
+    let end = min(start + params.split, params.outputs);
     let place = place_of(lane);
     // A slice has 4·QUADS blocks of g and as many of the table: an invocation of 128 brings one of each, the first ones of 256 the
     // first, the next ones the second.
@@ -172,19 +185,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let deep = 4u * (loader % 2u + loader / (2u * QUADS) * 2u);
     let sample = first_sample + 4u * quad;
     let row = first_input * SLOPES + 4u * quad;
-    var arrived = mat4x4<f32>();
-    var next = mat4x4<f32>();
-    var rows = mat4x4<f32>();
-    if brings_g { arrived = load_g(sample, deep); }
-    if brings_slopes { next = load_next(row, deep); rows = load_rows(row, next, deep); }
-    for (var j = 0u; j < params.outputs; j += DEPTH) {
-        if brings_g { share_g(deep, quad, j, arrived); }
-        if brings_slopes { share_slopes(deep, quad, row, next, rows); }
+    var one = fetch(brings_g, brings_slopes, sample, row, start + deep);
+    var other = mat4x4<f32>();
+    if WIDE { other = load_next(row, start + deep); }
+    var rows = rows_before(brings_slopes, row, one, other, start + deep);
+    for (var j = start; j < end; j += DEPTH) {
+        if brings_g { share_g(deep, quad, end - min(j + deep, end), one); }
+        if WIDE { share_slopes(deep, quad, row, other, rows); } else if brings_slopes { share_slopes(deep, quad, row, one, rows); }
         workgroupBarrier();
         // The next slice comes from memory while this one is multiplied.
         let ahead = j + DEPTH + deep;
-        if brings_g { arrived = load_g(sample, ahead); }
-        if brings_slopes { next = load_next(row, ahead); rows = load_rows(row, next, ahead); }
+        one = fetch(brings_g, brings_slopes, sample, row, ahead);
+        if WIDE { other = load_next(row, ahead); }
+        rows = rows_before(brings_slopes, row, one, other, ahead);
         add_products(place);
         workgroupBarrier();
     }
@@ -196,7 +209,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             let shown = first_sample + part * 16u + n / INPUTS;
             if i < params.inputs && shown < params.batch {
                 let at = shown * params.inputs + i;
-                out[at] = slope(n / INPUTS, n % INPUTS * SLOPES, x[at]);
+                out[c * params.batch * params.inputs + at] = slope(n / INPUTS, n % INPUTS * SLOPES, x[at]);
             }
         }
         workgroupBarrier();
