@@ -56,6 +56,21 @@ def test_a_network_comes_back_bit_for_bit(gpu, cpu, tmp_path):
     assert np.array_equal(fresh(x).numpy(), network(x).numpy())
 
 
+def test_float64_comes_back_as_such_where_there_is_float64(gpu, cpu, tmp_path):
+    config = kan.KanConfig(3, (4,), 2, base="silu")
+    network, path = kan.KanNetwork(config, device=cpu, dtype="float64"), tmp_path / "net.safetensors"
+    fine = network.layers[0].coefficients.numpy() + 1e-12
+    network.layers[0].coefficients.assign(fine)
+    network.save(path)
+    again = kan.KanNetwork.load(path, device=cpu)
+    assert again.dtype.name == "float64"
+    assert np.array_equal(again.layers[0].coefficients.numpy(), fine)
+    for device, options in ((gpu, {}), (cpu, dict(dtype="float32"))):
+        rounded = kan.KanNetwork.load(path, device=device, **options)
+        assert rounded.dtype.name == "float32"
+        assert np.array_equal(rounded.layers[0].coefficients.numpy(), fine.astype(np.float32))
+
+
 def test_the_state_carries_the_grids(gpu):
     network, other, x = make(gpu), make(gpu, grid_range=(-5, 5)), inputs()
     network.update_grid(x)

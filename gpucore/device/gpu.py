@@ -12,7 +12,7 @@ import numpy as np
 
 from ..array import Array
 from ..dtypes import DType, as_dtype, to_storage
-from ..errors import KernelDeclarationError, NoAdapterError, RecordingError, ShapeError
+from ..errors import NoAdapterError, RecordingError, ShapeError
 from ..memory import Arena, Block, MemoryPool, MemoryStats, Storage, VramLimit, format_bytes
 from ..profile import Profile
 from ..shader import Features, Shader
@@ -21,6 +21,7 @@ from . import native as n
 from .base import Device
 from .info import DeviceInfo
 from .opening import open_adapter
+from .pipelines import Pipelines
 from .prepared import Prepared
 from .recording import Place, Recording
 from .timing import Span, Timing
@@ -68,8 +69,7 @@ class GpuDevice(Device):
         self._epoch = 0
         self._prepared: dict[Any, Prepared] = {}
         self._groups: dict[tuple[int, ...], Any] = {}
-        self._modules: dict[str, Any] = {}
-        self._pipelines: dict[Any, tuple[Any, Any]] = {}
+        self.pipelines = Pipelines(self.native, self.features)
         self._profile: Profile | None = None
         self._span: Span | None = None
         self._nothing = self.native.create_buffer(256, n.TENSOR_USAGE)  # bound where an optional input is missing
@@ -113,7 +113,7 @@ class GpuDevice(Device):
         outputs = [(tuple(o.shape), as_dtype(o.dtype)) for o in launch.outputs.values()]
         self._check_bindings(kernel, inputs, outputs)
         shader = kernel.shader.with_half if launch.half and self.features.f16 else kernel.shader
-        pipeline, layout = self.pipeline(shader, launch.constants)
+        pipeline, layout = self.pipelines.get(shader, launch.constants)
         params = kernel.shader.pack(launch.params)
         prepared = Prepared.build(self.native, self.features.immediates, kernel, inputs, options, launch, outputs, pipeline, layout, params)
         self._prepared[key] = prepared
@@ -133,25 +133,6 @@ class GpuDevice(Device):
                     f"{kernel.name}: {name} {shape} is {format_bytes(nbytes)}, more than the {format_bytes(limit)} that "
                     f"{self.name} binds to a kernel; split it along its first axis"
                 )
-
-    def pipeline(self, shader: Shader, constants: dict[str, Any]) -> tuple[Any, Any]:
-        """The (pipeline, bind group layout) of a shader with these constants; compiled once."""
-        key = (shader.name, tuple(sorted(constants.items())))
-        found = self._pipelines.get(key)
-        if found is None:
-            unknown = sorted(set(constants) - shader.overrides)
-            if unknown:
-                raise KernelDeclarationError(f"{shader.name}.wgsl has no constants {', '.join(unknown)}")
-            file = f"{shader.name}.wgsl"
-            if shader.name not in self._modules:
-                self._modules[shader.name] = self.native.create_module(shader.code(self.features), file)
-            entries = [(b.slot, b.access) for b in shader.bindings]
-            if shader.params_slot is not None and not self.features.immediates:
-                entries.append((shader.params_slot, "uniform"))
-            size = shader.params_size if self.features.immediates else 0
-            found = self.native.create_pipeline(self._modules[shader.name], entries, constants, size, file)
-            self._pipelines[key] = found
-        return found
 
     def command(self, prepared: Prepared, arrays: Sequence[Array | Place | None]) -> tuple[Any, ...]:
         """One dispatch on these arrays, as `Native.submit` takes it; its bind group is made once."""
@@ -404,7 +385,7 @@ class GpuDevice(Device):
         return Span(self)
 
     def _measure_subgroup(self) -> int:
-        pipeline, layout = self.pipeline(Shader("lib/probe_subgroup"), {})
+        pipeline, layout = self.pipelines.get(Shader("lib/probe_subgroup"), {})
         out = self._empty((1,), as_dtype("uint32"), "subgroup size")
         group = self.native.create_bind_group(layout, [(0, out.storage.block.buffer, 0, 16)])
         self._push((pipeline, group, None, 0, 1, 1, 1, None), (out,))

@@ -283,11 +283,14 @@ class KanNetwork(Interpretation, Module):
         save(self, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, device: Device | None = None) -> KanNetwork:
-        """The network in a file, in float32; FormatError for one that is damaged, foreign or from the future."""
+    def load(cls, path: str | os.PathLike[str], *, device: Device | None = None, dtype: Any = None) -> KanNetwork:
+        """The network in a file; FormatError for one that is damaged, foreign or from the future.
+
+        dtype: float64 for a file of it on the NumPy device and float32 elsewhere, unless another is named.
+        """
         from .saving import load
 
-        return load(path, device=device)
+        return load(path, device=device, dtype=dtype)
 
     def restore(self, path: str | os.PathLike[str]) -> None:
         """Takes over the values of a file of the same sizes; FormatError, and nothing is changed, otherwise."""

@@ -18,6 +18,7 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from ...device import Device
+from ...device import device as open_device
 from ...errors import ConfigError, FormatError
 from ...files import write_atomic
 from .config import KanConfig
@@ -41,12 +42,19 @@ def save(network: KanNetwork, path: str | os.PathLike[str]) -> None:
     write_atomic(path, safetensors.numpy.save(tensors, metadata))
 
 
-def load(path: str | os.PathLike[str], *, device: Device | None = None) -> KanNetwork:
-    """The network in a file, on a device; FormatError, one sentence, when there is none in it."""
+def load(path: str | os.PathLike[str], *, device: Device | None = None, dtype: Any = None) -> KanNetwork:
+    """The network in a file, on a device; FormatError, one sentence, when there is none in it.
+
+    dtype None: what the file holds, where the device has it: float64 on the NumPy device, else float32.
+    """
     from .network import KanNetwork
 
     config, grids, edges, tensors = read(path)
-    network = KanNetwork(config, device=device)
+    device = device or open_device()
+    if dtype is None:
+        bias = tensors.get("layers.0.bias")
+        dtype = "float64" if device.kind == "cpu" and bias is not None and bias.dtype == np.float64 else "float32"
+    network = KanNetwork(config, device=device, dtype=dtype)
     for layer, grid in zip(network.layers, grids, strict=True):
         layer.set_grid(grid, np.zeros((layer.outputs, layer.inputs, grid.basis)))
     _take(network, edges, tensors, path)
