@@ -1,6 +1,6 @@
-// out[c,b,i] = Σ_r f'_r(x[b,i]) · Σ over the outputs j of split c of g[b,j] · table[i,r,j], f' the derivatives of the B-splines (zero
-// outside the grid) and of the SiLU. One workgroup per TILE samples, INPUTS inputs and split. A spline's slope is one of a degree less with the differences of its coefficients:
-// a row less to multiply. The sums over j stay in registers and meet the functions of x through shared memory.
+// out[c,b,i] = Σ_r f'_r(x[b,i]) · Σ over j of split c of g[b,j] · table[i,r,j], f' the slopes of the B-splines (0 outside) and the SiLU.
+// One workgroup per TILE samples, INPUTS inputs and split of the outputs. A spline's slope is one of a degree less with the differences
+// of its coefficients: a row less to multiply. The sums over j stay in registers and meet the functions of x through shared memory.
 
 override DEGREE: u32 = 3;
 override INPUTS: u32 = 8;  // INPUTS · SLOPES is at most TILE; DEPTH is 16
