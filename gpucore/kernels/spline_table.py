@@ -128,7 +128,10 @@ _SMALL = [
     _case(37, 5, 20, base=True, degree=6, grid_size=17, grid_range=(-1.0, 2.0)), _case(67, 17, 13, degree=2, grid_size=7),
     _with_nan(_case(5, 3, 6, bias=True)), _with_nan(_case(5, 3, 8, base=True)),
 ]  # fmt: skip
-_EACH = [_case(70, 11, 36, base=True), _case(130, 19, 131)]
+_EACH = [
+    _case(70, 11, 36, base=True), _case(130, 19, 131),
+    _case(20, 3, 12, base=True, degree=6, grid_size=17), _case(33, 67, 20, degree=1, grid_size=2),  # as many rows as there can be, and few
+]  # fmt: skip
 _CUBIC = [
     _case(1, 1, 4), _case(65, 9, 260, base=True, bias=True), _case(70, 17, 12, degree=2, grid_size=2), _with_nan(_case(5, 3, 8, bias=True)),
     _with_nan(_case(5, 3, 8, base=True)), _case(33, 8, 36, base=True, degree=1, grid_size=5),
