@@ -3,57 +3,12 @@ override TILE: u32 = 64;
 override WORKGROUP: u32 = 256;  // 256 with TILE 64, 128 with TILE 128
 override DEPTH: u32 = 16;       // 1 to 24
 
-// [inner index][quad], four rows or columns per vec4. As in linalg/matmul_tiled.wgsl the lengths of rows are constant, so that every
-// index is checked once, and odd, so that what is stored down a column spreads over all banks.
 override QUADS: u32 = TILE / 4u;
 override LENGTH: u32 = QUADS * DEPTH;
-alias Wide = array<vec4<f32>, 33>;
-alias Narrow = array<vec4<f32>, 17>;
 override WIDE: bool = TILE == 128u;
-override WIDE_DEPTH: u32 = select(1u, DEPTH, WIDE);
-override NARROW_DEPTH: u32 = select(DEPTH, 1u, WIDE);
-var<workgroup> left_wide: array<Wide, WIDE_DEPTH>;
-var<workgroup> right_wide: array<Wide, WIDE_DEPTH>;
-var<workgroup> left_narrow: array<Narrow, NARROW_DEPTH>;
-var<workgroup> right_narrow: array<Narrow, NARROW_DEPTH>;
-
-// Sums of 4×4 blocks, a column of the matrix per row of the result: c, then the block's place down and across. TILE 64 has c00 alone.
-var<private> c00: mat4x4<f32>;
-var<private> c01: mat4x4<f32>;
-var<private> c02: mat4x4<f32>;
-var<private> c03: mat4x4<f32>;
-var<private> c10: mat4x4<f32>;
-var<private> c11: mat4x4<f32>;
-var<private> c12: mat4x4<f32>;
-var<private> c13: mat4x4<f32>;
-
-fn left_get(k: u32, quad: u32) -> vec4<f32> {
-    if WIDE { return left_wide[k][quad]; }
-    return left_narrow[k][quad];
-}
-
-fn right_get(k: u32, quad: u32) -> vec4<f32> {
-    if WIDE { return right_wide[k][quad]; }
-    return right_narrow[k][quad];
-}
-
-fn left_set(k: u32, quad: u32, four: vec4<f32>) {
-    if WIDE { left_wide[k][quad] = four; } else { left_narrow[k][quad] = four; }
-}
-
-fn right_set(k: u32, quad: u32, four: vec4<f32>) {
-    if WIDE { right_wide[k][quad] = four; } else { right_narrow[k][quad] = four; }
-}
-
-// One row of one inner index.
-fn left_one(k: u32, n: u32) -> f32 {
-    if WIDE { return left_wide[k][n / 4u][n % 4u]; }
-    return left_narrow[k][n / 4u][n % 4u];
-}
-
-fn left_put(k: u32, n: u32, value: f32) {
-    if WIDE { left_wide[k][n / 4u][n % 4u] = value; } else { left_narrow[k][n / 4u][n % 4u] = value; }
-}
+override LEFT_WIDE: bool = WIDE;
+override RIGHT_WIDE: bool = WIDE;
+//!include lib/tile_slices.wgsl
 
 // The first quad of rows (x) and of columns (y) of an invocation; the others of TILE 128 are 8 further down and 4, 8, 12 across.
 fn place_of(lane: u32) -> vec2<u32> {
@@ -62,9 +17,6 @@ fn place_of(lane: u32) -> vec2<u32> {
     if WIDE { return vec2<u32>(field / 2u * 16u + n / 8u * 2u + n % 2u, field % 2u * 16u + n / 2u % 4u); }
     return vec2<u32>(field / 2u * 4u + n / 8u, field % 2u * 8u + n % 8u);
 }
-
-// x ⊗ y: added to the sums of one block.
-fn outer(x: vec4<f32>, y: vec4<f32>) -> mat4x4<f32> { return mat4x4<f32>(x.x * y, x.y * y, x.z * y, x.w * y); }
 
 fn step(k: u32, place: vec2<u32>) {
     let x0 = left_get(k, place.x);

@@ -22,6 +22,7 @@ const DEPTH = 16u;  // inner indices in shared memory at a time
 //!include lib/tile_weights.wgsl
 //!include lib/tile_activation.wgsl
 //!include lib/tile_batch.wgsl
+//!include lib/tile_slices.wgsl
 
 struct Params {
     batch: vec4<u32>, a_strides: vec4<u32>, b_strides: vec4<u32>,
@@ -35,48 +36,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-// Slices: four rows of A or columns of B per vec4. The lengths are constant so that every index is checked once, not at each
-// step, and odd so that transposed blocks spread over all banks; tiles up to 64 wide have slices of their own, so that more fit.
-alias Wide = array<vec4<f32>, 33>;
-alias Narrow = array<vec4<f32>, 17>;
-override A_WIDE: bool = A_QUADS > 16u;
-override B_WIDE: bool = B_QUADS > 16u;
-override A_WIDE_DEPTH: u32 = select(1u, DEPTH, A_WIDE);
-override B_WIDE_DEPTH: u32 = select(1u, DEPTH, B_WIDE);
-override A_NARROW_DEPTH: u32 = select(DEPTH, 1u, A_WIDE);
-override B_NARROW_DEPTH: u32 = select(DEPTH, 1u, B_WIDE);
-var<workgroup> a_wide: array<Wide, A_WIDE_DEPTH>;
-var<workgroup> b_wide: array<Wide, B_WIDE_DEPTH>;
-var<workgroup> a_narrow: array<Narrow, A_NARROW_DEPTH>;
-var<workgroup> b_narrow: array<Narrow, B_NARROW_DEPTH>;
-
-// Sums of 4×4 blocks, a column of the matrix per row of the result: c, then the block's place down and across.
-var<private> c00: mat4x4<f32>;
-var<private> c01: mat4x4<f32>;
-var<private> c02: mat4x4<f32>;
-var<private> c03: mat4x4<f32>;
-var<private> c10: mat4x4<f32>;
-var<private> c11: mat4x4<f32>;
-var<private> c12: mat4x4<f32>;
-var<private> c13: mat4x4<f32>;
-
-fn a_get(k: u32, quad: u32) -> vec4<f32> {
-    if A_WIDE { return a_wide[k][quad]; }
-    return a_narrow[k][quad];
-}
-
-fn b_get(k: u32, quad: u32) -> vec4<f32> {
-    if B_WIDE { return b_wide[k][quad]; }
-    return b_narrow[k][quad];
-}
-
-fn a_set(k: u32, quad: u32, four: vec4<f32>) {
-    if A_WIDE { a_wide[k][quad] = four; } else { a_narrow[k][quad] = four; }
-}
-
-fn b_set(k: u32, quad: u32, four: vec4<f32>) {
-    if B_WIDE { b_wide[k][quad] = four; } else { b_narrow[k][quad] = four; }
-}
+override LEFT_WIDE: bool = A_QUADS > 16u;
+override RIGHT_WIDE: bool = B_QUADS > 16u;
 
 fn a_one(i: u32) -> f32 { return a[i >> 2u][i & 3u]; }
 
@@ -149,34 +110,31 @@ fn first_b(i: u32, at: Block, valid: u32) -> mat4x4<f32> { return trimmed(b_bloc
 fn put_a(stored: mat4x4<f32>, at: Block) {
     var block = stored;
     if !TRANSPOSE_A { block = transpose(block); }
-    a_set(at.deep, at.quad, block[0]);
-    a_set(at.deep + 1u, at.quad, block[1]);
-    a_set(at.deep + 2u, at.quad, block[2]);
-    a_set(at.deep + 3u, at.quad, block[3]);
+    left_set(at.deep, at.quad, block[0]);
+    left_set(at.deep + 1u, at.quad, block[1]);
+    left_set(at.deep + 2u, at.quad, block[2]);
+    left_set(at.deep + 3u, at.quad, block[3]);
 }
 
 fn put_b(stored: mat4x4<f32>, at: Block) {
     var block = stored;
     if TRANSPOSE_B { block = transpose(block); }
-    b_set(at.deep, at.quad, block[0]);
-    b_set(at.deep + 1u, at.quad, block[1]);
-    b_set(at.deep + 2u, at.quad, block[2]);
-    b_set(at.deep + 3u, at.quad, block[3]);
+    right_set(at.deep, at.quad, block[0]);
+    right_set(at.deep + 1u, at.quad, block[1]);
+    right_set(at.deep + 2u, at.quad, block[2]);
+    right_set(at.deep + 3u, at.quad, block[3]);
 }
 
-// x ⊗ y: added to the sums of one block.
-fn outer(x: vec4<f32>, y: vec4<f32>) -> mat4x4<f32> { return mat4x4<f32>(x.x * y, x.y * y, x.z * y, x.w * y); }
-
 fn step(k: u32, down: u32, across: u32) {
-    let x0 = a_get(k, down);
-    let y0 = b_get(k, across);
+    let x0 = left_get(k, down);
+    let y0 = right_get(k, across);
     var x1 = vec4<f32>();
     var y1 = vec4<f32>();
     var y2 = vec4<f32>();
     var y3 = vec4<f32>();
-    if ROW_QUADS > 1u { x1 = a_get(k, down + LANES_DOWN); }
-    if COL_QUADS > 1u { y1 = b_get(k, across + LANES_ACROSS); }
-    if COL_QUADS > 2u { y2 = b_get(k, across + 2u * LANES_ACROSS); y3 = b_get(k, across + 3u * LANES_ACROSS); }
+    if ROW_QUADS > 1u { x1 = left_get(k, down + LANES_DOWN); }
+    if COL_QUADS > 1u { y1 = right_get(k, across + LANES_ACROSS); }
+    if COL_QUADS > 2u { y2 = right_get(k, across + 2u * LANES_ACROSS); y3 = right_get(k, across + 3u * LANES_ACROSS); }
     c00 += outer(x0, y0);
     if COL_QUADS > 1u { c01 += outer(x0, y1); }
     if COL_QUADS > 2u { c02 += outer(x0, y2); c03 += outer(x0, y3); }
@@ -189,19 +147,14 @@ fn step(k: u32, down: u32, across: u32) {
 
 struct Place { lane: u32, down: u32, across: u32 }
 
-fn b_one(k: u32, c: u32) -> f32 {
-    if B_WIDE { return b_wide[k][c >> 2u][c & 3u]; }
-    return b_narrow[k][c >> 2u][c & 3u];
-}
-
 // Writes one row of every invocation, row `row` of its blocks `i` from above, through the slice of B, so that neighbours write
 // neighbouring elements however the rows are aligned.
 fn write_rows(tile: Tile, at: Place, i: u32, row: u32, v0: vec4<f32>, v1: vec4<f32>, v2: vec4<f32>, v3: vec4<f32>) {
     let line = at.down / (ROW_QUADS * LANES_DOWN) * LANES_DOWN + at.down % LANES_DOWN;
     workgroupBarrier();
-    b_set(line, at.across, v0);
-    if COL_QUADS > 1u { b_set(line, at.across + LANES_ACROSS, v1); }
-    if COL_QUADS > 2u { b_set(line, at.across + 2u * LANES_ACROSS, v2); b_set(line, at.across + 3u * LANES_ACROSS, v3); }
+    right_set(line, at.across, v0);
+    if COL_QUADS > 1u { right_set(line, at.across + LANES_ACROSS, v1); }
+    if COL_QUADS > 2u { right_set(line, at.across + 2u * LANES_ACROSS, v2); right_set(line, at.across + 3u * LANES_ACROSS, v3); }
     workgroupBarrier();
     for (var e = at.lane; e < LANES_DOWN * PATCHES_DOWN * B_QUADS * 4u; e += WORKGROUP) {
         let from_line = e / (B_QUADS * 4u);
@@ -210,7 +163,7 @@ fn write_rows(tile: Tile, at: Place, i: u32, row: u32, v0: vec4<f32>, v1: vec4<f
         let to_row = tile.row + 4u * quad + row;
         let to_col = tile.col + c;
         if to_row < params.rows && to_col < params.cols {
-            var value = b_one(from_line, c);
+            var value = right_one(from_line, c);
             if HAS_BIAS { value += bias[to_col]; }
             out[tile.out + to_row * params.cols + to_col] = activate(value);
         }
