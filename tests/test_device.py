@@ -115,7 +115,7 @@ def test_grids_fold_over_two_dimensions():
 
 def test_a_launch_that_disagrees_with_its_shader_is_refused(gpu):
     with pytest.raises(KernelDeclarationError, match="has no constants NOPE"):
-        gpu.pipelines.get(Shader("elementwise/unary"), {"NOPE": 1})
+        gpu.compiled.get(Shader("elementwise/unary"), {"NOPE": 1})
     with pytest.raises(KernelDeclarationError, match="differ in"):
         Shader("elementwise/unary").pack({"nonsense": 3})
 

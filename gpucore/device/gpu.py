@@ -19,9 +19,9 @@ from ..shader import Features, Shader
 from ..tuning_file import load as load_tuning
 from . import native as n
 from .base import Device
+from .compiled import CompiledShaders
 from .info import DeviceInfo
 from .opening import open_adapter
-from .pipelines import Pipelines
 from .prepared import Prepared
 from .recording import Place, Recording
 from .timing import Span, Timing
@@ -69,7 +69,7 @@ class GpuDevice(Device):
         self._epoch = 0
         self._prepared: dict[Any, Prepared] = {}
         self._groups: dict[tuple[int, ...], Any] = {}
-        self.pipelines = Pipelines(self.native, self.features)
+        self.compiled = CompiledShaders(self.native, self.features)
         self._profile: Profile | None = None
         self._span: Span | None = None
         self._nothing = self.native.create_buffer(256, n.TENSOR_USAGE)  # bound where an optional input is missing
@@ -113,7 +113,7 @@ class GpuDevice(Device):
         outputs = [(tuple(o.shape), as_dtype(o.dtype)) for o in launch.outputs.values()]
         self._check_bindings(kernel, inputs, outputs)
         shader = kernel.shader.with_half if launch.half and self.features.f16 else kernel.shader
-        pipeline, layout = self.pipelines.get(shader, launch.constants)
+        pipeline, layout = self.compiled.get(shader, launch.constants)
         params = kernel.shader.pack(launch.params)
         prepared = Prepared.build(self.native, self.features.immediates, kernel, inputs, options, launch, outputs, pipeline, layout, params)
         self._prepared[key] = prepared
@@ -385,7 +385,7 @@ class GpuDevice(Device):
         return Span(self)
 
     def _measure_subgroup(self) -> int:
-        pipeline, layout = self.pipelines.get(Shader("lib/probe_subgroup"), {})
+        pipeline, layout = self.compiled.get(Shader("lib/probe_subgroup"), {})
         out = self._empty((1,), as_dtype("uint32"), "subgroup size")
         group = self.native.create_bind_group(layout, [(0, out.storage.block.buffer, 0, 16)])
         self._push((pipeline, group, None, 0, 1, 1, 1, None), (out,))

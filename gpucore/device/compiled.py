@@ -9,8 +9,8 @@ from ..shader import Features, Shader
 from .native import Native
 
 
-class Pipelines:
-    """The pipelines of one device."""
+class CompiledShaders:
+    """The modules and pipelines of one device."""
 
     def __init__(self, native: Native, features: Features) -> None:
         self._native, self._features = native, features
