@@ -141,6 +141,7 @@ _EMPTY = _case(0, 3, 4)
 _TINY: dict[str, Any] = dict(degree=1, grid_size=2)
 
 _BENCH = [_case(1024, 784, 64), _case(1024, 256, 1024, base=True), _case(1024, 1024, 256, base=True), _case(64, 784, 64, base=True)]
+_BENCH_INPUT = [*_BENCH, _case(64, 1000, 1000, base=True)]
 
 
 @kernel(
@@ -195,7 +196,9 @@ def kan_tile_gradient(
 
 
 @kernel(
-    "spline/kan_tile_input", ref=ref.kan_tile_input, flops=_flops, atol=5e-5, choices=TILES, bench=_fields(_BENCH, split=1024), cases=[
+    "spline/kan_tile_input", ref=ref.kan_tile_input, flops=_flops, atol=5e-5, choices=TILES,
+    bench=[case | dict(split=split) for case, split in zip(_BENCH_INPUT, (64, 512, 256, 64, 256), strict=True)],
+    cases=[
         *_fields([*_SMALL, _EMPTY], "bias", split=17), *TILES.across(_fields(_EACH, split=24)),
         *_fields([_case(64 * 65535 + 1, 1, 1, **_TINY)], split=1, large=True),
     ],
