@@ -61,6 +61,27 @@ def test_the_gradient_that_comes_with_the_loss(gpu, rng, kind):
     assert list(profile.by_kernel) == ["pointwise_loss"]
 
 
+@pytest.mark.parametrize("kind", [*POINTWISE, "cross entropy"])
+def test_a_gradient_is_the_caller_s(gpu, rng, kind):
+    """What the caller does to it does not come back from a tape that is asked again."""
+    a, b = _inputs(rng, kind)
+    x, t = gpu.tensor(a), gpu.tensor([0, 3, 2] if kind == "cross entropy" else b)
+    with gc.GradientTape(persistent=True) as tape:
+        loss = POINTWISE.get(kind, gc.ops.cross_entropy)(x, t)
+    given = tape.gradient(loss, [x])[0]
+    want = given.numpy()
+    given.assign(np.zeros(a.shape, np.float32))
+    np.testing.assert_allclose(tape.gradient(loss, [x])[0].numpy(), want, rtol=1e-6)
+
+
+def test_launches_of_a_loss_of_many_elements(gpu, rng):
+    x, t = gpu.tensor(rng.standard_normal(5000)), gpu.tensor(rng.standard_normal(5000))
+    with gpu.profile() as profile, gc.GradientTape() as tape:
+        g = tape.gradient(gc.ops.mse_loss(x, t), [x])[0]
+    assert sorted(name for name, _ in profile.samples) == ["pointwise_loss", "reduce_rows"]
+    np.testing.assert_allclose(g.numpy(), (x.numpy() - t.numpy()) / 2500, rtol=1e-6)
+
+
 def test_cross_entropy_gradient(gpu, rng):
     labels = np.array([0, 3, 2, 2], np.int32)
     check_gradient(gpu, lambda x: gc.ops.cross_entropy(x, x.device.tensor(labels)), rng.standard_normal((4, 5)) * 2)

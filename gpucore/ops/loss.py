@@ -24,12 +24,23 @@ def cross_entropy(logits: Any, labels: Any) -> tuple[Any, Backward]:
     checked before it runs: one outside 0..C-1 makes the loss and that row's gradient NaN.
     """
     losses, gradient = K.cross_entropy(logits, labels)
-    return reduce.mean(losses), lambda g: (lambda: _cross_entropy_gradient(logits, labels, gradient, g), None)
+    kept = [gradient]
+    return reduce.mean(losses), lambda g: (lambda: _cross_entropy_gradient(logits, labels, g, kept=kept), None)
+
+
+def _from_kept(kept: list[Any], g: Any) -> Any:
+    """g times the gradient that the forward kernel left in `kept`, or None when it is gone.
+
+    For the gradient that a tape starts with it is handed out as it is, and then the caller's, who may change it.
+    """
+    if not kept:
+        return None
+    return kept.pop() if is_one(g) else elementwise.multiply(kept[0], g)
 
 
 @differentiable
-def _cross_entropy_gradient(logits: Any, labels: Any, gradient: Any, g: Any) -> tuple[Any, Backward]:
-    """g·(softmax(logits) - onehot(labels)) / N, from the gradient that the forward kernel left."""
+def _cross_entropy_gradient(logits: Any, labels: Any, g: Any, *, kept: list[Any]) -> tuple[Any, Backward]:
+    """g·(softmax(logits) - onehot(labels)) / N; see `_from_kept`."""
 
     def by_logits(u: Any) -> Any:
         p = norm.softmax(logits, axis=-1)
@@ -39,10 +50,12 @@ def _cross_entropy_gradient(logits: Any, labels: Any, gradient: Any, g: Any) -> 
         return elementwise.multiply(centred, elementwise.multiply(g, 1 / logits.shape[0]))
 
     def by_g(u: Any) -> Any:
-        return reduce.sum(elementwise.multiply(u, _cross_entropy_gradient(logits, labels, gradient, elementwise.ones_like(g))))
+        return reduce.sum(elementwise.multiply(u, _cross_entropy_gradient(logits, labels, elementwise.ones_like(g), kept=kept)))
 
-    result = gradient.view(gradient.shape) if is_one(g) else elementwise.multiply(gradient, g)
-    return result, lambda u: (lambda: by_logits(u), None, None, lambda: by_g(u))
+    result = _from_kept(kept, g)
+    if result is None:
+        result = elementwise.multiply(K.cross_entropy(logits, labels)[1], g)
+    return result, lambda u: (lambda: by_logits(u), None, lambda: by_g(u))
 
 
 def mse_loss(pred: Array, target: Array) -> Tensor:
@@ -79,7 +92,7 @@ def _loss(pred: Array, target: Array, *, kind: str, delta: float = 1.0) -> Tenso
 @differentiable
 def _pointwise(pred: Any, target: Any, *, kind: str, delta: float, with_slope: bool) -> tuple[Any, Backward]:
     parts, known = K.pointwise_loss(pred, target, kind=kind, delta=delta, with_slope=with_slope)
-    slope = partial(_slope, pred, target, kind=kind, delta=delta, known=known if with_slope else None)
+    slope = partial(_slope, pred, target, kind=kind, delta=delta, kept=[known] if with_slope else [])
 
     def by_target(g: Any) -> Any:
         return _bce_by_target(pred, g) if kind == "bce" else elementwise.negative(slope(g))
@@ -93,8 +106,8 @@ def _bce_by_target(pred: Any, g: Any) -> Any:
 
 
 @differentiable
-def _slope(pred: Any, target: Any, g: Any, *, kind: str, delta: float, known: Any = None) -> tuple[Any, Backward]:
-    """g·(first derivative of the mean loss by pred); known: that derivative, where it is there."""
+def _slope(pred: Any, target: Any, g: Any, *, kind: str, delta: float, kept: list[Any]) -> tuple[Any, Backward]:
+    """g·(first derivative of the mean loss by pred); see `_from_kept`."""
     options = dict(kind=kind, delta=delta)
 
     def backward(u: Any) -> Any:
@@ -107,13 +120,12 @@ def _slope(pred: Any, target: Any, g: Any, *, kind: str, delta: float, known: An
             return elementwise.negative(by_pred())
 
         def by_g() -> Any:
-            return reduce.sum(elementwise.multiply(u, _slope(pred, target, elementwise.ones_like(g), **options)))
+            return reduce.sum(elementwise.multiply(u, _slope(pred, target, elementwise.ones_like(g), kept=kept, **options)))
 
         return by_pred, by_target, by_g
 
-    if known is not None and is_one(g):
-        return known.view(known.shape), backward
-    return K.pointwise_loss_derivative(pred, target, g, order=1, **options), backward
+    result = _from_kept(kept, g)
+    return (K.pointwise_loss_derivative(pred, target, g, order=1, **options) if result is None else result), backward
 
 
 @differentiable
