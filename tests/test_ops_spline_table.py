@@ -7,6 +7,7 @@ import pytest
 
 import gpucore as gc
 from gpucore.errors import ConfigError, ShapeError
+from gpucore.kernels import spline_table as kernels
 from gpucore.ops import spline_table
 
 ops = gc.ops
@@ -163,5 +164,7 @@ def test_bad_shapes(gpu, tables):
         ops.kan_table_layer(x, table, **(GRID | dict(degree=7)))
     with pytest.raises(ShapeError, match=r"kan_layer: base has shape \(5, 2\); wants \(5, 3\)"):
         ops.kan_layer(x, gpu.ones((5, 3, 8)), base=gpu.ones((5, 2)), **GRID)
+    with pytest.raises(ShapeError, match=r"kan_unpack: partial has shape \(0, 2, 3, 4\); wants four axes, the first not empty"):
+        kernels.kan_unpack(gpu.zeros((0, 2, 3, 4)))
     with pytest.raises(ShapeError, match=r"kan_pack: base has shape \(3, 5\); wants \(5, 3\)"):
         ops.kan_pack(gpu.ones((5, 3, 8)), gpu.ones((3, 5)))

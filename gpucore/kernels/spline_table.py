@@ -51,7 +51,7 @@ def input_tile(batch: int, inputs: int, outputs: int, rows: int) -> int:
 
 
 def slope_rows(rows: int) -> int:
-    """Rows per input of a product for slopes: one less than functions; seven are worth an empty one, to lie evenly."""
+    """Rows per input of a product for slopes: one less than functions, where six and seven are filled up to eight, to lie evenly."""
     return max(8, rows - 1) if rows > 6 else rows - 1
 
 
@@ -118,6 +118,18 @@ def _with_nan(case: dict[str, Any]) -> dict[str, Any]:
     return case | dict(x=points, id=case["id"] + " NaN")
 
 
+def _with_infinity(case: dict[str, Any], name: str, at: tuple[int, ...]) -> dict[str, Any]:
+    """The case with an infinity at one place of an input, which must not meet zeros that only fill a slice."""
+    shape = case[name]
+
+    def values(rng: np.random.Generator) -> np.ndarray:
+        made: np.ndarray = rng.standard_normal(shape).astype(np.float32)
+        made[at] = np.inf
+        return made
+
+    return case | {name: values, "id": case["id"] + " infinity"}
+
+
 def _fields(cases: Sequence[dict[str, Any]], *drop: str, **more: Any) -> list[dict[str, Any]]:
     """The cases without some inputs and with further options."""
     return [{k: v for k, v in case.items() if k not in drop} | more for case in cases]
@@ -131,6 +143,7 @@ _SMALL = [
 _EACH = [
     _case(70, 11, 36, base=True), _case(130, 19, 131),
     _case(20, 3, 12, base=True, degree=6, grid_size=17), _case(33, 67, 20, degree=1, grid_size=2),  # as many rows as there can be, and few
+    _with_nan(_case(5, 3, 8, base=True)),
 ]  # fmt: skip
 _CUBIC = [
     _case(1, 1, 4), _case(65, 9, 260, base=True, bias=True), _case(70, 17, 12, degree=2, grid_size=2), _with_nan(_case(5, 3, 8, bias=True)),
@@ -147,8 +160,8 @@ _BENCH_INPUT = [*_BENCH, _case(64, 1000, 1000, base=True)]
 @kernel(
     "spline/kan_tile_layer", ref=ref.kan_tile_layer, flops=_flops, atol=LONG_SUMS, choices=TILES,
     bench=_fields(_BENCH, "g", split=64), cases=[
-        *_fields([*_SMALL, _EMPTY], "g", split=17), *TILES.across(_fields(_EACH, "g", split=8)),
-        *_fields([_case(64 * 65535 + 1, 1, 1, **_TINY)], "g", split=1, large=True),
+        *_fields([*_SMALL, _EMPTY, _with_infinity(_case(5, 3, 8, base=True), "table", (2, 8, 1))], "g", split=17),
+        *TILES.across(_fields(_EACH, "g", split=8)), *_fields([_case(64 * 65535 + 1, 1, 1, **_TINY)], "g", split=1, large=True),
     ],
 )  # fmt: skip
 def kan_tile_layer(
@@ -174,6 +187,7 @@ def kan_tile_layer(
     "spline/kan_tile_gradient", ref=ref.kan_tile_gradient, flops=_flops, atol=LONG_SUMS, choices=TILES,
     bench=_fields(_BENCH, "table", split=512), cases=[
         *_fields(_SMALL, "table", "bias", split=80), *_fields(_WITH_BIAS, "table", split=32, bias=True),
+        *TILES.across(_fields([_with_infinity(_case(33, 5, 7), "g", (32, 1))], "table", split=32, bias=True)),
         *TILES.across(_fields(_EACH, "table", split=48)), *_fields([_case(16 * 65535 + 1, 1, 1, **_TINY)], "table", split=16, large=True),
     ],
 )  # fmt: skip
@@ -312,7 +326,9 @@ def kan_pack(coefficients: Array, base: Array | None = None) -> Launch:
 )  # fmt: skip
 def kan_unpack(partial: Array, *, base: bool = False) -> Launch:
     """(coefficients [out, in, functions], base [out, in] or empty): the sum of tables over the first axis, taken apart."""
-    expect(partial.ndim == 4, f"kan_unpack: partial has shape {partial.shape}; wants four axes")
+    expect(
+        partial.ndim == 4 and partial.shape[0] > 0, f"kan_unpack: partial has shape {partial.shape}; wants four axes, the first not empty"
+    )
     parts, inputs, rows, outputs = partial.shape
     tiles = ceil_div(inputs * rows, TURNED)
     params = dict(inputs=inputs, outputs=outputs, row_tiles=tiles, parts=parts)

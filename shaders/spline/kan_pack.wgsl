@@ -1,8 +1,6 @@
 // out[i,r,j] = coefficients[j,i,r] for the functions r, and base[j,i] in the row after them.
 // One workgroup per tile of 32 × 32 of (i,r) and j, turned in shared memory so that reads and writes both run along rows.
 
-override FUNCTIONS: u32 = 8;
-override HAS_BASE: bool = false;
 //!include lib/index.wgsl
 //!include lib/kan_turn.wgsl
 
@@ -30,15 +28,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let tile = flat_group(group, groups);
     let row = tile % params.row_tiles * SIDE;
     let j = tile / params.row_tiles * SIDE;
-    // All loads before the first use: what is under way at once hides the latency.
-    let a = load(row + lane.x, j + lane.y);
-    let b = load(row + lane.x, j + lane.y + LINES);
-    let c = load(row + lane.x, j + lane.y + 2u * LINES);
-    let d = load(row + lane.x, j + lane.y + 3u * LINES);
-    turned[lane.y][lane.x] = a;
-    turned[lane.y + LINES][lane.x] = b;
-    turned[lane.y + 2u * LINES][lane.x] = c;
-    turned[lane.y + 3u * LINES][lane.x] = d;
+    turn(
+        lane.xy, load(row + lane.x, j + lane.y), load(row + lane.x, j + lane.y + LINES),
+        load(row + lane.x, j + lane.y + 2u * LINES), load(row + lane.x, j + lane.y + 3u * LINES),
+    );
     workgroupBarrier();
     for (var k = lane.y; k < SIDE; k += LINES) { store(row + k, j + lane.x, turned[lane.x][k]); }
 }

@@ -11,6 +11,7 @@ override INPUTS: u32 = 8;  // INPUTS · ROWS is at most TILE, INPUTS at most 16;
 //!include lib/kan_point.wgsl
 //!include lib/kan_tile.wgsl
 //!include lib/kan_store.wgsl
+//!include lib/kan_arriving.wgsl
 
 struct Params { grid: vec4<f32>, knots: vec4<f32>, batch: u32, inputs: u32, outputs: u32, output_tiles: u32, input_tiles: u32, split: u32, splits: u32 }
 
@@ -21,24 +22,13 @@ struct Params { grid: vec4<f32>, knots: vec4<f32>, batch: u32, inputs: u32, outp
 
 fn put(row: u32, sample: u32, value: f32) { left_put(sample, row, value); }
 
-fn arriving(i: u32) -> f32 { return g[i / 4u][i % 4u]; }
-
 fn fetch_point(n: u32, first_input: u32, first_sample: u32) -> f32 {
     let sample = min(first_sample + n / INPUTS, params.batch - 1u);
     return x[sample * params.inputs + min(first_input + n % INPUTS, params.inputs - 1u)];
 }
 
-// Four neighbours of what arrives at a sample. Past the end it is some other element: past the outputs nothing is stored, and past
-// the samples the functions are zeros. A load without a branch is not waited for until it is used.
 fn fetch_arriving(n: u32, first_output: u32, first_sample: u32) -> vec4<f32> {
-    let start = min(first_sample + n / QUADS, params.batch - 1u) * params.outputs;
-    let j = first_output + n % QUADS * 4u;
-    let last = params.outputs - 1u;
-    if VECTOR { return g[(start + min(j, last)) / 4u]; }
-    return vec4<f32>(
-        arriving(start + min(j, last)), arriving(start + min(j + 1u, last)),
-        arriving(start + min(j + 2u, last)), arriving(start + min(j + 3u, last)),
-    );
+    return arriving_four(min(first_sample + n / QUADS, params.batch - 1u) * params.outputs, first_output + n % QUADS * 4u);
 }
 
 // Into shared memory: the functions of a point, and what arrives with it.
@@ -53,8 +43,9 @@ fn share(n: u32, i: u32, at: f32, inside: bool) {
     }
 }
 
-fn share_arriving(n: u32, four: vec4<f32>) {
-    if n < LENGTH { right_set(n / QUADS, n % QUADS, four); }
+// left_over: samples of the split from here on; past them the functions are zeros, and zero times infinity is none.
+fn share_arriving(n: u32, left_over: u32, four: vec4<f32>) {
+    if n < LENGTH { right_set(n / QUADS, n % QUADS, select(vec4<f32>(), four, n / QUADS < left_over)); }
 }
 
 fn finish(sums: vec4<f32>, j: u32) -> vec4<f32> { return sums; }
@@ -77,8 +68,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if LENGTH > WORKGROUP { g1 = fetch_arriving(lane + WORKGROUP, first_output, start); }
     for (var first_sample = start; first_sample < end; first_sample += DEPTH) {
         share(lane, first_input + lane % INPUTS, at, first_sample + lane / INPUTS < end);
-        share_arriving(lane, g0);
-        share_arriving(lane + WORKGROUP, g1);
+        share_arriving(lane, end - first_sample, g0);
+        share_arriving(lane + WORKGROUP, end - first_sample, g1);
         workgroupBarrier();
         // The next slice comes from memory while this one is multiplied.
         let next = first_sample + DEPTH;

@@ -10,6 +10,8 @@ override SLOPES: u32 = 8;  // rows per input here: ROWS - 1 or more, the last on
 //!include lib/spline.wgsl
 //!include lib/kan_point.wgsl
 //!include lib/kan_tile.wgsl
+//!include lib/kan_table.wgsl
+//!include lib/kan_arriving.wgsl
 
 struct Params { grid: vec4<f32>, knots: vec4<f32>, batch: u32, inputs: u32, outputs: u32, input_tiles: u32, sample_tiles: u32, split: u32, splits: u32 }
 
@@ -23,29 +25,6 @@ override VECTOR: bool = false;  // outputs and split are multiples of 4: 16-byte
 
 fn put(row: u32, column: u32, value: f32) {}
 
-fn table_value(i: u32) -> f32 { return table[i / 4u][i % 4u]; }
-fn arriving(i: u32) -> f32 { return g[i / 4u][i % 4u]; }
-
-// Four neighbours along the outputs, of one row from `start` on. Past its end it is some other element of the row, which meets zeros.
-// A load without a branch is not waited for until it is used.
-fn g_four(start: u32, j: u32) -> vec4<f32> {
-    let last = params.outputs - 1u;
-    if VECTOR { return g[(start + min(j, last)) / 4u]; }
-    return vec4<f32>(
-        arriving(start + min(j, last)), arriving(start + min(j + 1u, last)),
-        arriving(start + min(j + 2u, last)), arriving(start + min(j + 3u, last)),
-    );
-}
-
-fn table_four(start: u32, j: u32) -> vec4<f32> {
-    let last = params.outputs - 1u;
-    if VECTOR { return table[(start + min(j, last)) / 4u]; }
-    return vec4<f32>(
-        table_value(start + min(j, last)), table_value(start + min(j + 1u, last)),
-        table_value(start + min(j + 2u, last)), table_value(start + min(j + 3u, last)),
-    );
-}
-
 // Where a sample, or the table's row after row n of the slopes, begins; of those outside some other one, whose sums nobody reads.
 fn sample_start(sample: u32) -> u32 { return min(sample, params.batch - 1u) * params.outputs; }
 fn next_start(n: u32) -> u32 {
@@ -55,8 +34,8 @@ fn next_start(n: u32) -> u32 {
 // A 4×4 block as it is stored: four samples or rows of the table after rows of the slopes, four outputs of each.
 fn load_g(sample: u32, j: u32) -> mat4x4<f32> {
     return mat4x4<f32>(
-        g_four(sample_start(sample), j), g_four(sample_start(sample + 1u), j),
-        g_four(sample_start(sample + 2u), j), g_four(sample_start(sample + 3u), j),
+        arriving_four(sample_start(sample), j), arriving_four(sample_start(sample + 1u), j),
+        arriving_four(sample_start(sample + 2u), j), arriving_four(sample_start(sample + 3u), j),
     );
 }
 

@@ -10,6 +10,7 @@ override HAS_BIAS: bool = false;
 //!include lib/kan_point.wgsl
 //!include lib/kan_tile.wgsl
 //!include lib/kan_store.wgsl
+//!include lib/kan_table.wgsl
 
 struct Params { grid: vec4<f32>, knots: vec4<f32>, batch: u32, inputs: u32, outputs: u32, output_tiles: u32, sample_tiles: u32, split: u32, splits: u32 }
 
@@ -21,24 +22,14 @@ struct Params { grid: vec4<f32>, knots: vec4<f32>, batch: u32, inputs: u32, outp
 
 fn put(row: u32, sample: u32, value: f32) { left_put(row, sample, value); }
 
-fn table_value(i: u32) -> f32 { return table[i / 4u][i % 4u]; }
-
 fn fetch_point(n: u32, first_sample: u32, first_input: u32) -> f32 {
     let sample = min(first_sample + n % TILE, params.batch - 1u);
     return x[sample * params.inputs + min(first_input + n / TILE, params.inputs - 1u)];
 }
 
-// Four neighbours of a row of the table. Past its end it is some other element: past the outputs nothing is stored, and past the
-// inputs the functions are zeros. A load without a branch is not waited for until it is used.
 fn fetch_table(n: u32, first_output: u32, first_input: u32) -> vec4<f32> {
-    let start = min(first_input * ROWS + n / QUADS, params.inputs * ROWS - 1u) * params.outputs;
-    let j = first_output + n % QUADS * 4u;
-    let last = params.outputs - 1u;
-    if VECTOR { return table[(start + min(j, last)) / 4u]; }
-    return vec4<f32>(
-        table_value(start + min(j, last)), table_value(start + min(j + 1u, last)),
-        table_value(start + min(j + 2u, last)), table_value(start + min(j + 3u, last)),
-    );
+    let row = min(first_input * ROWS + n / QUADS, params.inputs * ROWS - 1u);
+    return table_four(row * params.outputs, first_output + n % QUADS * 4u);
 }
 
 // Into shared memory: the functions of a point, and what of the table comes with it.
@@ -47,8 +38,15 @@ fn share(n: u32, at: f32, inside: bool) {
     if inside { put_functions(n / TILE * ROWS, n % TILE, at, 0u); } else { put_nothing(n / TILE * ROWS, n % TILE); }
 }
 
-fn share_table(n: u32, four: vec4<f32>) {
-    if n < LENGTH { right_set(n / QUADS, n % QUADS, four); }
+// left_over: rows of the split from here on; past them the functions are zeros, and zero times infinity is none.
+fn share_table(n: u32, left_over: u32, four: vec4<f32>) {
+    if n >= LENGTH { return; }
+    let row = n / QUADS;
+    if INPUTS > 1u {
+        right_set(row, n % QUADS, select(vec4<f32>(), four, row < left_over));
+    } else {
+        right_set(row, n % QUADS, four);
+    }
 }
 
 fn finish(sums: vec4<f32>, j: u32) -> vec4<f32> {
@@ -82,13 +80,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if LENGTH > 4u * WORKGROUP { t4 = fetch_table(lane + 4u * WORKGROUP, first_output, start); }
     if LENGTH > 5u * WORKGROUP { t5 = fetch_table(lane + 5u * WORKGROUP, first_output, start); }
     for (var first_input = start; first_input < end; first_input += INPUTS) {
+        let left_over = (end - first_input) * ROWS;
         share(lane, at, first_input + lane / TILE < end);
-        share_table(lane, t0);
-        share_table(lane + WORKGROUP, t1);
-        share_table(lane + 2u * WORKGROUP, t2);
-        share_table(lane + 3u * WORKGROUP, t3);
-        share_table(lane + 4u * WORKGROUP, t4);
-        share_table(lane + 5u * WORKGROUP, t5);
+        share_table(lane, left_over, t0);
+        share_table(lane + WORKGROUP, left_over, t1);
+        share_table(lane + 2u * WORKGROUP, left_over, t2);
+        share_table(lane + 3u * WORKGROUP, left_over, t3);
+        share_table(lane + 4u * WORKGROUP, left_over, t4);
+        share_table(lane + 5u * WORKGROUP, left_over, t5);
         workgroupBarrier();
         // The next slice comes from memory while this one is multiplied.
         let next = first_input + INPUTS;

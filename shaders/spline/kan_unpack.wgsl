@@ -1,8 +1,6 @@
 // coefficients[j,i,r] = Σ_c partial[c,i,r,j] for the functions r, and base[j,i] = the same for the row after them.
 // One workgroup per tile of 32 × 32 of (i,r) and j, turned in shared memory so that reads and writes both run along rows.
 
-override FUNCTIONS: u32 = 8;
-override HAS_BASE: bool = false;
 //!include lib/index.wgsl
 //!include lib/kan_turn.wgsl
 
@@ -37,15 +35,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let tile = flat_group(group, groups);
     let row = tile % params.row_tiles * SIDE;
     let j = tile / params.row_tiles * SIDE;
-    // All loads before the first use: what is under way at once hides the latency.
-    let a = load(row + lane.y, j + lane.x);
-    let b = load(row + lane.y + LINES, j + lane.x);
-    let c = load(row + lane.y + 2u * LINES, j + lane.x);
-    let d = load(row + lane.y + 3u * LINES, j + lane.x);
-    turned[lane.y][lane.x] = a;
-    turned[lane.y + LINES][lane.x] = b;
-    turned[lane.y + 2u * LINES][lane.x] = c;
-    turned[lane.y + 3u * LINES][lane.x] = d;
+    turn(
+        lane.xy, load(row + lane.y, j + lane.x), load(row + lane.y + LINES, j + lane.x),
+        load(row + lane.y + 2u * LINES, j + lane.x), load(row + lane.y + 3u * LINES, j + lane.x),
+    );
     workgroupBarrier();
     for (var k = lane.y; k < SIDE; k += LINES) { store(row + lane.x, j + k, turned[lane.x][k]); }
 }
